@@ -1,0 +1,1 @@
+"""Aerolite puts a dataset behind an HTTP API that never breaks its clients."""

@@ -1,0 +1,1 @@
+"""Bytes in and out: decode an upload, split it into records, type them, encode an answer."""

@@ -1,0 +1,1 @@
+"""One algebra of column changes, used by contracts and by dataset changes."""

@@ -1,0 +1,1 @@
+"""Protocols that the use cases speak and the adapters implement; their docstrings are the semantics."""
