@@ -344,7 +344,7 @@ class SnapshotLost(StoreError):
 
 
 class Unsupported(StoreError):
-    """This backend declares that it cannot do this."""
+    """The backend declares that it cannot do this."""
 
     slug = "unsupported"
     title = "This backend cannot do this"
