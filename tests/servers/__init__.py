@@ -1,0 +1,1 @@
+"""Real servers for tests, started from the path or from wheels."""

