@@ -120,7 +120,7 @@ class Settings:
     )
     cache_bytes: int = setting(size(0), "64 MiB", "Memory for answers; 0 is none.", unit="bytes")
     engine_memory_bytes: int = setting(
-        size(32 * 1024**2), "256 MiB", "Memory of the query engine and its snapshots.", unit="bytes"
+        size(32_000_000), "256 MiB", "Memory of the query engine and its snapshots.", unit="bytes"
     )
     engine_spill_bytes: int = setting(
         size(0), "2 GiB", "Disk that the query engine may fill for a while.", unit="bytes"

@@ -92,8 +92,7 @@ def size(least: int, most: int = MAX_INTEGER) -> Kind[int]:
         _within(value, least, most)
         return value
 
-    words = "a number of bytes, with KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB (of 1000)"
-    return Kind(parse, words + (f", at least {least}" if least else ""), show=int)
+    return Kind(parse, _range("bytes, such as 1048576, 64 MiB or 2 GB", least, most), show=int)
 
 
 def choice(options: type[E]) -> Kind[E]:

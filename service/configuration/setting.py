@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from service.configuration.kinds import BOOLEAN, Kind
+from service.configuration.kinds import Kind
 
 T = TypeVar("T")
 
@@ -61,11 +61,6 @@ class Setting:
     def secret(self) -> bool:
         """Whether its value, or a part of it, must not be seen."""
         return self.kind.mask is not None
-
-    @property
-    def is_switch(self) -> bool:
-        """Whether it is either on or off."""
-        return self.kind is BOOLEAN
 
     def find(self, mapping: Mapping[str, str]) -> str | None:
         """Return its text from `NAME`, or from the file that `NAME_FILE` names; an empty variable is unset.

@@ -1,0 +1,52 @@
+"""The commands of `aerolite`, one line each."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from service.cli.lazy import LazyCommand, LazyGroup
+
+
+class Commands(LazyGroup):
+    """Everything that `aerolite` can do, in the order of `--help`."""
+
+    lazy_commands = (
+        LazyCommand("serve", "service.cli.serve:serve", "Serve the API until told to stop."),
+        LazyCommand("load", "service.cli.load:load", "Make datasets of files."),
+        LazyCommand("sample", "service.cli.sample:write_sample", "Write a sample file to try it with."),
+        LazyCommand(
+            "healthcheck", "service.cli.healthcheck:healthcheck", "Ask a running server if it lives."
+        ),
+    )
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Put a dataset behind an HTTP API that never breaks its clients.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    # Typer's own tracebacks show local variables, and with them passwords.
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"aerolite {version('aerolite')}")
+        except PackageNotFoundError:
+            typer.echo("aerolite, run from a checkout")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Put a dataset behind an HTTP API that never breaks its clients."""

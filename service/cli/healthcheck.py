@@ -1,0 +1,31 @@
+"""`aerolite healthcheck`: whether the server on this machine lives."""
+
+from __future__ import annotations
+
+from http.client import HTTPConnection, HTTPException
+
+import typer
+
+from service.cli.session import Session, fail
+
+_TIMEOUT_S = 3.0
+_REACHED_BY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+
+
+def healthcheck(context: typer.Context) -> None:
+    """Ask the server that HOST and PORT name for /livez; exit with 0 if it answers 200, else with 1."""
+    session: Session = context.obj
+    settings = session.settings()
+    if settings.port == 0:
+        fail("PORT is 0, so nobody knows where the server listens.")
+    host = _REACHED_BY.get(settings.host, settings.host)
+    connection = HTTPConnection(host, settings.port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", "/livez")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        fail(f"No answer from {host} port {settings.port}: {error}.")
+    finally:
+        connection.close()
+    if status != 200:
+        fail(f"{host} port {settings.port} answers {status} to /livez.")
