@@ -10,7 +10,10 @@ document and a revision; and small versioned documents for all else (keys, pins,
 - Any method raises `StoreUnavailable` within 2 s where the store does not answer (then nothing was written),
   `OutcomeUnknown` where the connection died during a commit, `OutOfSpace` where the store is full.
   No driver's exception passes.
-- All are safe to call concurrently, from many tasks and many processes.
+- All are safe to call concurrently, from many tasks and many processes; a cancelled call has
+  done its whole work or none.
+- Same bytes: numbers and sentences that a client may see (revision, generation, versions, positions, the
+  key of a `DuplicateKey`) are the same on every backend. Time is the injected clock's.
 """
 
 from __future__ import annotations
@@ -28,7 +31,11 @@ from service.domain.records import Batch
 
 
 class OnConflict(StrEnum):
-    """What an append does with a record whose key is there already (stored, or earlier in the same append)."""
+    """What an append does with a record whose key is there already (stored, or earlier in the same append).
+
+    Records are taken in order: FAIL names the first whose key is there already, REPLACE puts the record at
+    the position of the one it replaces, IGNORE drops it; neither uses up a position.
+    """
 
     FAIL = "fail"
     REPLACE = "replace"
@@ -39,7 +46,8 @@ class OnConflict(StrEnum):
 class Slice:
     """Consecutive records of one revision: `records[i]` stands at `positions[i]`, the first has rank `start`.
 
-    `more` says whether a record follows.
+    `more` says whether a record follows. Behind the last record there are none, and `start` is the rank
+    asked for (behind a position `after`: the count).
     """
 
     dataset: Dataset
@@ -74,12 +82,15 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What must hold for a commit, checked in its transaction.
+    """What must hold for a commit, checked in its transaction, in this order.
 
-    `revision`: the dataset's revision must be this one (0: it must not exist); raises `PreconditionFailed`.
-    `exists`: it must exist at all; raises `PreconditionFailed`.
-    `schema_version`: the schema must be of this version; raises `SchemaChanged`, and the caller looks anew.
-    `record`: the record in question must still hold these bytes; raises `RecordChanged`.
+    `idempotency`: its key must not have made a commit before; raises `AlreadyCommitted`. Then, where the
+    method raises it, `DatasetNotFound`.
+    `exists`: the dataset must exist at all; raises `PreconditionFailed`.
+    `revision`: its revision must be this one (0: it must not exist); raises `PreconditionFailed`.
+    `schema_version`: the schema must be of this version (0: there is no dataset); raises `SchemaChanged`,
+    and the caller looks anew. Then, where the method raises it, `RecordNotFound`.
+    `record`: the record in question must still hold these bytes; raises `RecordChanged`. Then `DuplicateKey`.
     """
 
     revision: int | None = None
@@ -96,7 +107,14 @@ NO_GUARD = Guard()
 class Commit:
     """What a commit did: the new revision, and how many records it added, replaced, ignored, removed.
 
-    `first_position` is that of the first record added (or the record edited); None where there is none.
+    `first_position` is that of the first record added (or the record edited or removed by its position);
+    None where there is none.
+
+    What a commit makes of the dataset: `revision` is one more than the name's last; a replace begins a
+    `generation` of the same number as its revision, with `edits` 0 and, where the dataset was there before,
+    its `created`; `edits` grows by one where `replaced` or `removed` is not 0; the schema's
+    `version` is one more than the name's last where its document differs from the stored one (it goes on
+    counting after a deletion too); `updated` is the clock's time.
     """
 
     dataset: Dataset
@@ -150,8 +168,8 @@ class Writer(Protocol):
     async def add(self, batch: Batch) -> None:
         """Stage records behind those added before.
 
-        Raises `DuplicateKey` (member `key`) where a key occurs twice and conflicts fail; a backend may find
-        this only in `commit`.
+        Raises `DuplicateKey` (member `key`: that of the first record whose key is there already) where
+        conflicts fail; a backend may find this only in `commit`. After an error nothing can be committed.
         """
         ...
 
@@ -159,8 +177,9 @@ class Writer(Protocol):
         """Make what was staged the new revision, in one step; once only.
 
         `schema` is stored with it (its `version` is ignored: the store counts one up where the document
-        differs from the stored one). Raises what the guard says, `DuplicateKey`, `AlreadyCommitted`, and
-        for an append `DatasetNotFound` where the dataset is gone.
+        differs from the stored one). Raises what the guard says, `DuplicateKey`, `AlreadyCommitted`, for an
+        append `DatasetNotFound` where the dataset is gone, and `StoreUnavailable` where this process stood
+        still for so long that another one swept what was staged.
         """
         ...
 
@@ -179,7 +198,7 @@ class Snapshot(Protocol):
         ...
 
     async def slice(self, *, limit: int, rank: int = 0, after: int | None = None) -> Slice:
-        """Return at most `limit` records from a rank, or behind the position `after`; see `Datasets.slice`."""
+        """Return at most `limit` records, as `Datasets.slice` does."""
         ...
 
     def scan(self, *, rank: int = 0, after: int | None = None) -> AsyncIterator[Slice]:
@@ -205,9 +224,7 @@ class Datasets(Protocol):
         """Return the newest revision the name ever had, deleted or not; 0 where it never existed."""
         ...
 
-    async def slice(
-        self, name: str, *, limit: int, rank: int = 0, after: int | None = None
-    ) -> Slice:
+    async def slice(self, name: str, *, limit: int, rank: int = 0, after: int | None = None) -> Slice:
         """Return at most `limit` records of the current revision in order of position.
 
         From the 0-based `rank`, or, if `after` is given, behind that position (`start` then tells the rank).
@@ -215,9 +232,7 @@ class Datasets(Protocol):
         """
         ...
 
-    async def record(
-        self, name: str, *, key: str | None = None, position: int | None = None
-    ) -> StoredRecord:
+    async def record(self, name: str, *, key: str | None = None, position: int | None = None) -> StoredRecord:
         """Return the record with that key or position. Raises `DatasetNotFound`, `RecordNotFound`."""
         ...
 
@@ -269,13 +284,16 @@ class Datasets(Protocol):
     async def delete(self, name: str, guard: Guard = NO_GUARD) -> Commit:
         """Remove the dataset (`removed` counts its records); the name's next revision goes on counting.
 
-        The `Commit` carries the revision that this deletion is (one more than the last). Raises
-        `DatasetNotFound`.
+        The `Commit`'s dataset has the name and the revision that this deletion is (one more than the last)
+        and nothing else. A snapshot stays readable as after a replace. Raises `DatasetNotFound`.
         """
         ...
 
     async def recall(self, name: str, idempotency_key: str) -> Remembered | None:
-        """Return what an unexpired Idempotency-Key has committed to this dataset, or None."""
+        """Return what an unexpired Idempotency-Key has committed to this dataset, or None.
+
+        It is remembered after the dataset was deleted, too.
+        """
         ...
 
 
@@ -322,7 +340,7 @@ class Documents(Protocol):
         tag: str = "",
         expires: datetime | None = None,
     ) -> Document | None:
-        """Change a document that still has this version: return the new one, else None and nothing is written."""
+        """Change a document that still has this version: return the new one, or None."""
         ...
 
     async def remove(self, kind: str, id: str, *, version: int | None = None) -> bool:
@@ -340,7 +358,8 @@ class Documents(Protocol):
     ) -> Sequence[Document]:
         """Return documents of a kind (with that tag), sorted by id from behind `after`, or backwards.
 
-        Costs in proportion to what is returned, not to what is stored.
+        Backwards, `after` bounds from above; without it the list begins at the end. Costs
+        in proportion to what is returned, not to what is stored.
         """
         ...
 
@@ -356,7 +375,8 @@ class Storage(Protocol):
     """A backend: `async with storage:` opens it; constructors do no I/O.
 
     Entering does not fail where the server is absent: methods raise until it is there, so that a service
-    can wait for its store. It raises `StoreError` at once where waiting cannot help (wrong URL, file that is no database).
+    can wait for its store. It raises `StoreError` at once where waiting cannot help (wrong URL,
+    file that is no database).
     """
 
     datasets: Datasets

@@ -1,0 +1,88 @@
+"""Staging records and committing them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.adapters import commits
+from service.adapters.memory.state import MemoryState, Name, Records
+from service.domain.datasets import Schema
+from service.domain.records import Batch
+from service.ports.clock import Clock
+from service.ports.storage import NO_GUARD, Commit, Guard, OnConflict
+
+
+class MemoryWriter:
+    """A staged write; `on_conflict` is None where it replaces."""
+
+    def __init__(self, state: MemoryState, clock: Clock, name: str, on_conflict: OnConflict | None) -> None:
+        self._state = state
+        self._clock = clock
+        self._name = name
+        self._on_conflict = on_conflict
+        self._staged: list[tuple[bytes, str | None]] = []
+
+    async def add(self, batch: Batch) -> None:
+        """Stage records."""
+        keys: Sequence[str | None] = batch.keys or [None] * len(batch.records)
+        self._staged.extend(zip(batch.records, keys, strict=True))
+
+    async def commit(self, schema: Schema, guard: Guard = NO_GUARD) -> Commit:
+        """Make what was staged the new revision."""
+        change = self._replace if self._on_conflict is None else self._append
+        return self._state.commit(
+            self._name,
+            guard,
+            lambda entry: change(entry, schema),
+            self._clock.now(),
+            creates=self._on_conflict is None,
+        )
+
+    def _replace(self, entry: Name, schema: Schema) -> Commit:
+        entry.records = Records()
+        for position, (record, key) in enumerate(self._staged):
+            if key is not None and key in entry.records.keys:
+                raise commits.duplicate_key(key)
+            entry.records.append(position, record, key)
+        count = len(self._staged)
+        dataset = commits.replaced(
+            entry.head,
+            schema,
+            self._clock.now(),
+            count=count,
+            size_bytes=sum(len(record) for record, _ in self._staged),
+        )
+        return Commit(dataset, added=count, first_position=0 if count else None)
+
+    def _append(self, entry: Name, schema: Schema) -> Commit:
+        first = position = commits.present(entry.head).next_position
+        replaced = ignored = size_change = 0
+        for record, key in self._staged:
+            at = None if key is None else entry.records.keys.get(key)
+            if at is None:
+                entry.records.append(position, record, key)
+                size_change += len(record)
+                position += 1
+            elif self._on_conflict is OnConflict.REPLACE:
+                size_change += len(record) - len(entry.records.records[at])
+                entry.records.records[at] = record
+                replaced += 1
+            elif self._on_conflict is OnConflict.IGNORE:
+                ignored += 1
+            else:
+                raise commits.duplicate_key(key or "")
+        dataset = commits.changed(
+            entry.head,
+            self._clock.now(),
+            schema=schema,
+            added=position - first,
+            size_change=size_change,
+            edited=replaced > 0,
+        )
+        return Commit(
+            dataset,
+            added=position - first,
+            replaced=replaced,
+            ignored=ignored,
+            first_position=first if position > first else None,
+        )

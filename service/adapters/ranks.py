@@ -1,0 +1,71 @@
+"""From rank to position and back, in a dataset whose positions have holes.
+
+Positions are dense when appended and sparse after deletes. Counting what is gone, not what is there, costs
+loads and appends nothing: a store keeps the number of holes per bucket of 256 positions and per group of
+65,536, rows of zero left out. A rank is found in the groups (153 numbers for 10,000,000 records), then in the
+buckets of one group, then among the at most 256 records of one bucket; so every depth costs the same.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from itertools import accumulate
+
+BUCKET = 256
+"""Positions in a bucket."""
+
+GROUP = 65_536
+"""Positions in a group."""
+
+BUCKETS = GROUP // BUCKET
+"""Buckets in a group."""
+
+
+class Holes:
+    """How many positions are gone in each segment of `size` positions; segments not named have none gone.
+
+    `counts` are (segment, holes) with the segments in ascending order.
+    """
+
+    __slots__ = ("_gone", "_live_through", "_segments", "_size")
+
+    def __init__(self, size: int, counts: Iterable[tuple[int, int]]) -> None:
+        pairs = [(segment, holes) for segment, holes in counts if holes]
+        self._size = size
+        self._segments = [segment for segment, _ in pairs]
+        self._gone = list(accumulate((holes for _, holes in pairs), initial=0))
+        self._live_through = [
+            (segment + 1) * size - gone for segment, gone in zip(self._segments, self._gone[1:], strict=True)
+        ]
+
+    @property
+    def total(self) -> int:
+        """The number of holes in all segments."""
+        return self._gone[-1]
+
+    def find(self, rank: int) -> tuple[int, int]:
+        """Return the segment that holds the live record of this rank, and its rank within the segment.
+
+        The last segment is taken as endless, so a rank behind the last record lands behind it.
+        """
+        before = bisect_right(self._live_through, rank)
+        if before:
+            first, rest = self._segments[before - 1] + 1, rank - self._live_through[before - 1]
+        else:
+            first, rest = 0, rank
+        full, rest = divmod(rest, self._size)
+        if before < len(self._segments):
+            # The next segment with holes ends the run of full ones.
+            excess = first + full - self._segments[before]
+            if excess > 0:
+                return self._segments[before], rest + excess * self._size
+        return first + full, rest
+
+    def live_before(self, segment: int) -> int:
+        """Return how many live records stand before a segment; all before it must be fully allotted."""
+        return segment * self._size - self._gone[bisect_left(self._segments, segment)]
+
+
+NO_HOLES = Holes(GROUP, ())
+"""The holes of a dense dataset."""

@@ -1,0 +1,1 @@
+"""The tests: unit and contract suites, HTTP, workers, deployment, and their shared fakes and servers."""

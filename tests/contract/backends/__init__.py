@@ -1,0 +1,33 @@
+"""The backends that the contract suite runs over: add a line, and the whole suite runs over one more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.ports.clock import Clock
+from service.ports.storage import Storage
+from tests.clocks import FakeClock
+from tests.servers import Servers
+
+from . import memory
+from .base import Backend
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How to make a backend.
+
+    `make(clock, tmp_path, servers)` gives an empty store; `connect(address, clock)` opens that store in
+    another process (None where it lives in one process).
+    """
+
+    make: Callable[[FakeClock, Path, Servers], AbstractAsyncContextManager[Backend]]
+    connect: Callable[[str, Clock], Storage] | None = None
+
+
+BACKENDS: dict[str, Entry] = {
+    "memory": Entry(memory.make),
+}
