@@ -18,6 +18,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
@@ -41,6 +42,7 @@ class PostgresServer:
     def __init__(self, binaries: Path, data: Path, settings: Mapping[str, str]) -> None:
         self._binaries = binaries
         self._data = data
+        self._log = data.parent / "log"
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -55,10 +57,10 @@ class PostgresServer:
         """Return the address of a database of this server."""
         return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
-    async def start(self) -> Self:
-        """Start the server and wait until it takes connections."""
+    def start(self) -> Self:
+        """Start the server and wait until it takes connections. Blocks."""
         assert self._process is None, "it runs already"
-        with (self._data.parent / "log").open("ab") as log:
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [self._binaries / "postgres", "-D", self._data, *self._options()],
                 stdin=subprocess.DEVNULL,
@@ -68,20 +70,20 @@ class PostgresServer:
                 start_new_session=True,  # an interrupt of the test run is for the test run
                 **_unprivileged(),
             )
-        async with asyncio.timeout(START_TIMEOUT_S):
-            while not await self._answers():
-                if self._process.poll() is not None:
-                    raise RuntimeError((self._data.parent / "log").read_text(errors="replace"))
-                await asyncio.sleep(0.02)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._ready(self._process.pid):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(self._log.read_text(errors="replace"))
+            time.sleep(0.01)
         return self
 
-    async def stop(self) -> None:
-        """Shut down as an operator does: connections are closed, data is written."""
-        await self._end(signal.SIGINT)
+    def stop(self) -> None:
+        """Shut down as an operator does: connections are closed, data is written. Blocks."""
+        self._end(signal.SIGINT)
 
-    async def kill(self) -> None:
-        """`kill -9` every process of the server at once."""
-        await self._end(signal.SIGKILL)
+    def kill(self) -> None:
+        """`kill -9` every process of the server. Blocks until they are gone."""
+        self._end(signal.SIGKILL)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -116,23 +118,29 @@ class PostgresServer:
         finally:
             await connection.close()
 
-    async def _answers(self) -> bool:
-        try:
-            await self.execute("SELECT 1")
-        except (OSError, asyncpg.PostgresError):
-            return False
-        return True
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._process is not None
 
-    async def _end(self, number: signal.Signals) -> None:
+    def _ready(self, pid: int) -> bool:
+        """Tell what `pg_ctl -w` waits for: the eighth line of the lock file, which begins with the pid."""
+        try:
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return lines[:1] == [str(pid)] and len(lines) >= 8 and lines[7].strip() == "ready"
+
+    def _end(self, number: signal.Signals) -> None:
         if self._process is None:
             return
         family = self._family()
-        # The postmaster last: it would replace its children. They end by themselves when it shuts down.
-        for process in reversed(family) if number == signal.SIGKILL else family[:1]:
+        # The children end by themselves when the postmaster shuts down; killed first, it replaces none.
+        for process in family if number == signal.SIGKILL else family[:1]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-        await asyncio.to_thread(psutil.wait_procs, family[1:], timeout=START_TIMEOUT_S)
-        await asyncio.to_thread(self._process.wait, START_TIMEOUT_S)
+        self._process.wait(START_TIMEOUT_S)
+        psutil.wait_procs(family[1:], timeout=START_TIMEOUT_S)
         self._process = None
 
     def _family(self) -> list[psutil.Process]:
@@ -152,20 +160,34 @@ class PostgresServer:
         return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
 
+@contextmanager
+def run_postgres(
+    settings: Mapping[str, str] | None = None, *, binaries: Path | None = None
+) -> Iterator[PostgresServer]:
+    """Run a server for as long as the block lasts; `settings` as in postgresql.conf. Blocks for a second."""
+    where = binaries or find_binaries()
+    with _directory() as directory:
+        data = directory / "data"
+        shutil.copytree(_template(where), data)
+        _hand_over(data, *data.rglob("*"))
+        server = PostgresServer(where, data, settings or {})
+        try:
+            yield server.start()
+        finally:
+            server.stop()
+
+
 @asynccontextmanager
 async def postgres_server(
     settings: Mapping[str, str] | None = None, *, binaries: Path | None = None
 ) -> AsyncIterator[PostgresServer]:
-    """Run a server of its own for as long as the block lasts; `settings` as in postgresql.conf."""
-    where = binaries or find_binaries()
-    with _directory() as directory:
-        data = directory / "data"
-        await asyncio.to_thread(_copy, _template(where), data)
-        server = PostgresServer(where, data, settings or {})
-        try:
-            yield await server.start()
-        finally:
-            await server.stop()
+    """Run a server as `run_postgres` does, without blocking the event loop."""
+    running = run_postgres(settings, binaries=binaries)
+    server = await asyncio.to_thread(running.__enter__)
+    try:
+        yield server
+    finally:
+        await asyncio.to_thread(running.__exit__, None, None, None)
 
 
 def find_binaries() -> Path:
@@ -235,11 +257,6 @@ def _template(binaries: Path) -> Path:
         *("--encoding=UTF8", "--locale=C", "--no-sync", f"--pgdata={folder / 'data'}"),
     )
     return folder / "data"
-
-
-def _copy(template: Path, data: Path) -> None:
-    shutil.copytree(template, data)
-    _hand_over(data, *data.rglob("*"))
 
 
 @contextmanager
