@@ -1,0 +1,81 @@
+"""docker-compose.yml, brought up as a user would, with stand-in images and a free port."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from typing import Any
+
+from . import standins
+from .client import Api, free_port
+from .engine import CommandFailed, Engine
+from .machine import PROJECT
+
+COMPOSE_TIMEOUT_S = 240
+
+
+class Stack:
+    """One compose project. `profile` is None for the profile that .env names."""
+
+    def __init__(self, engine: Engine, image: str, project: str, profile: str | None = None) -> None:
+        self.engine = engine
+        self.profile = profile
+        self.api = Api(free_port())
+        self._environment = {
+            "COMPOSE_PROJECT_NAME": project,
+            "AEROLITE_IMAGE": image,
+            "AEROLITE_PORT": str(self.api.port),
+            "REDIS_IMAGE": standins.image("redis"),
+            "POSTGRES_IMAGE": standins.image("postgres"),
+        }
+
+    def compose(self, *arguments: str) -> str:
+        """Run docker-compose in the checkout and return its output; raises `CommandFailed`."""
+        profile = ("--profile", self.profile) if self.profile else ()
+        return self.engine.run(
+            *(*_compose_command(), *profile, *arguments),
+            timeout_s=COMPOSE_TIMEOUT_S,
+            extra_environment=self._environment,
+            folder=PROJECT,
+        )
+
+    def up(self) -> None:
+        """Start everything and wait until the API is ready."""
+        try:
+            self.compose("up", "--detach", "--no-build")
+            self.api.wait_ready()
+        except AssertionError as error:  # of which CommandFailed is one
+            raise CommandFailed(f"{error}\n{self.compose("logs", "--no-color", "--tail", "40")}") from error
+
+    def down(self, *options: str) -> None:
+        """Stop and remove the containers; the volumes stay unless `--volumes` is given."""
+        self.compose("down", *options)
+
+    def container(self, service: str) -> str:
+        """Return the id of a service's container, also of one that has stopped."""
+        found = self.compose("ps", "--quiet", service)
+        assert found, f"{service} has no container"
+        return found
+
+    def services(self) -> list[str]:
+        """List the services that run."""
+        return self.compose("ps", "--services", "--filter", "status=running").split()
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        """Ask the engine about a service's container."""
+        found: list[dict[str, Any]] = json.loads(self.engine.docker("inspect", self.container(service)))
+        return found[0]
+
+    def health(self, service: str) -> str:
+        """Return `starting`, `healthy` or `unhealthy`."""
+        status: str = self.inspect(service)["State"]["Health"]["Status"]
+        return status
+
+
+def _compose_command() -> list[str]:
+    """Choose `docker-compose`, or the plugin where only that is there."""
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    subprocess.run(["docker", "compose", "version"], check=True, capture_output=True)
+    return ["docker", "compose"]

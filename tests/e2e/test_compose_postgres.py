@@ -1,0 +1,114 @@
+"""`docker-compose --profile postgres up`: SQL and the jobs' results in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .client import NEWEST_CONTRACT, wait_until
+from .datasets import expected, load, stored
+from .engine import Engine
+from .stack import Stack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+LASTING = ["api-postgres", "postgres", "redis", "worker-postgres"]
+
+
+@pytest.fixture(scope="module")
+def stack(engine: Engine, image: str) -> Iterator[Stack]:
+    """Bring up the profile `postgres` over volumes that the default profile has filled."""
+    before = Stack(engine, image, "aerolite-postgres")
+    after = Stack(engine, image, "aerolite-postgres", profile="postgres")
+    try:
+        before.up()
+        load(before.api)
+        before.down()
+        after.up()
+        yield after
+    finally:
+        after.down("--volumes", "--remove-orphans")
+
+
+def query(stack: Stack, statement: str) -> Any:
+    """Send a statement to /query and return the answer's body."""
+    answer = stack.api.request(
+        "POST",
+        "/query",
+        body=json.dumps({"query": statement}).encode(),
+        headers={**NEWEST_CONTRACT, "Content-Type": "application/json"},
+    )
+    assert answer.status == 200, answer
+    return answer.json() if answer.headers["content-type"].startswith("application/json") else None
+
+
+def psql(stack: Stack, statement: str) -> str:
+    """Ask PostgreSQL itself, as its superuser."""
+    command = ("psql", "-U", "aerolite", "-d", "aerolite", "-At", "-c", statement)
+    return stack.engine.docker("exec", stack.container("postgres"), *command)
+
+
+def test_the_profile_adds_postgresql(stack: Stack) -> None:
+    """The profile runs PostgreSQL beside Redis, and an API and a worker that use both."""
+    assert sorted(stack.services()) == LASTING
+
+
+@pytest.mark.parametrize("service", LASTING)
+def test_every_service_becomes_healthy(stack: Stack, service: str) -> None:
+    """Each service has a health check, and it passes."""
+    wait_until(lambda: stack.health(service) == "healthy", f"{service} is healthy")
+
+
+def test_the_datasets_stay_where_they_were(stack: Stack) -> None:
+    """What was loaded under the default profile is there under this one."""
+    assert stored(stack.api) == expected()
+
+
+def test_postgresql_publishes_no_port_and_is_confined(stack: Stack) -> None:
+    """PostgreSQL is reached from the inner network alone and runs without any privilege."""
+    host = stack.inspect("postgres")["HostConfig"]
+    assert not host["PortBindings"]
+    assert (host["ReadonlyRootfs"], host["CapDrop"]) == (True, ["ALL"])
+    assert stack.engine.docker("exec", stack.container("postgres"), "id", "-u") == "999"
+
+
+def test_sql_is_postgresqls(stack: Stack) -> None:
+    """A statement sent to /query is executed by PostgreSQL."""
+    answer = query(stack, "select version() as version")
+    assert answer["result"][0]["version"].startswith("PostgreSQL ")
+
+
+def test_a_table_survives_a_restart_of_postgresql(stack: Stack) -> None:
+    """What SQL has written is there after PostgreSQL was killed and started again."""
+    query(stack, "create table notes (text text)")
+    query(stack, "insert into notes values ('kept')")
+    postgres = stack.container("postgres")
+    stack.engine.docker("kill", postgres)
+    stack.engine.docker("start", postgres)
+    wait_until(lambda: stack.health("postgres") == "healthy", "postgres is healthy again")
+    assert query(stack, "select text from notes")["result"] == [{"text": "kept"}]
+
+
+def test_the_jobs_results_move_to_postgresql(stack: Stack) -> None:
+    """What /fibonacci has seen stands in PostgreSQL, and is there after a restart of everything."""
+    accepted = stack.api.request(
+        "POST",
+        "/fibonacci",
+        body=b'{"index": 90}',
+        headers={**NEWEST_CONTRACT, "Content-Type": "application/json"},
+    )
+    assert accepted.status == 202, accepted
+    wait_until(lambda: 90 in stack.api.get("/fibonacci").json()["seen"], "F(90) is computed")
+    tables = psql(
+        stack,
+        "select string_agg(query_to_xml('select * from ' || quote_ident(schemaname) || '.' "
+        "|| quote_ident(tablename), true, false, '')::text, '') from pg_tables "
+        "where schemaname not in ('pg_catalog', 'information_schema')",
+    )
+    assert "90" in tables
+    stack.down()
+    stack.up()
+    assert 90 in stack.api.get("/fibonacci").json()["seen"]
