@@ -4,7 +4,8 @@
     ├── InvalidRequest              the question itself is wrong
     │   ├── InvalidParameter        … one parameter of it
     │   ├── UnknownColumn           … a column that the client's view has not
-    │   └── InvalidCursor
+    │   ├── InvalidCursor
+    │   └── UploadStalled           the body does not come
     ├── VersionError                the API-Version header (or pin) cannot be served
     │   ├── VersionMalformed · VersionAmbiguous · VersionInFuture · VersionBeforeFirst
     │   └── VersionSunset
@@ -96,6 +97,13 @@ class InvalidCursor(InvalidParameter):
 
     slug = "invalid-cursor"
     title = "The cursor is not valid"
+
+
+class UploadStalled(InvalidRequest):
+    """The client stopped sending its body."""
+
+    slug = "upload-stalled"
+    title = "The body did not arrive"
 
 
 class VersionError(AeroliteError):

@@ -1,0 +1,139 @@
+"""The composition root: which part stands where. Nothing else knows the injector."""
+
+from __future__ import annotations
+
+from dependency_injector import containers, providers
+from service.adapters.spool import DiskSpool
+
+from service.adapters.clock import SystemClock
+from service.adapters.memory import MemoryStorage
+from service.adapters.sqlite import SqliteStorage
+from service.contracts import released
+from service.domain.access import Scope
+from service.http.app import build_app
+from service.http.background import Background
+from service.http.cache import ResponseCache
+from service.http.cors import Cors
+from service.http.data import DataResource
+from service.http.datasets import DatasetsResource
+from service.http.favorite import FavoriteResource
+from service.http.lifecycle import Lifecycle
+from service.http.observe import AccessLog, Metrics, RequestIds
+from service.http.pipeline import Shared
+from service.http.probes import Probes
+from service.http.records import RecordsResource
+from service.http.routes import Resources
+from service.http.server import Listening, Server
+from service.http.uploads import Uploads
+from service.http.versions import VersionsResource
+from service.ports.storage import Storage
+from service.settings import AuthMode, Settings
+from service.usecases.access import Access
+from service.usecases.editing import Editing
+from service.usecases.loading import Limits, Loading
+from service.usecases.reading import Reading
+
+
+def anonymous_scopes(settings: Settings) -> frozenset[str]:
+    """Return what is granted without a key."""
+    if settings.auth_mode is AuthMode.KEYS:
+        return settings.anonymous_scopes
+    scopes = {Scope.READ, Scope.WRITE, Scope.SQL_READ}
+    if settings.binds_loopback or settings.open_sql_write:
+        scopes.add(Scope.SQL_WRITE)
+    return frozenset(scopes)
+
+
+def limits(settings: Settings) -> Limits:
+    """Return what an upload may come to."""
+    return Limits(
+        max_upload_bytes=settings.max_upload_bytes,
+        max_json_bytes=settings.max_json_bytes,
+        quota_bytes=settings.storage_quota_bytes,
+    )
+
+
+def listening(settings: Settings) -> Listening:
+    """Return where to listen."""
+    return Listening(
+        host=settings.host,
+        port=settings.port,
+        header_timeout_s=settings.header_timeout_seconds,
+        drain_s=settings.drain_seconds,
+    )
+
+
+class Container(containers.DeclarativeContainer):
+    """The parts of the service, each built once when first asked for, with no I/O."""
+
+    settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
+
+    clock = providers.Singleton(SystemClock)
+    registry = providers.Singleton(released)
+    metrics = providers.Singleton(Metrics)
+    lifecycle = providers.Singleton(Lifecycle)
+
+    storage: providers.Provider[Storage] = providers.Selector(
+        settings.provided.storage_url.scheme,
+        sqlite=providers.Singleton(SqliteStorage, settings.provided.storage_url.path, clock=clock),
+        memory=providers.Singleton(MemoryStorage, clock=clock),
+    )
+    datasets = storage.provided.datasets
+
+    spool = providers.Singleton(DiskSpool, settings.provided.spool_dir)
+    access = providers.Singleton(
+        Access,
+        storage.provided.documents,
+        anonymous_scopes=providers.Callable(anonymous_scopes, settings),
+        admin_key=settings.provided.admin_key,
+    )
+    reading = providers.Singleton(Reading, datasets)
+    loading = providers.Singleton(Loading, datasets, spool, providers.Callable(limits, settings))
+    editing = providers.Singleton(Editing, datasets, reading)
+
+    uploads = providers.Singleton(
+        Uploads,
+        spool,
+        clock,
+        metrics,
+        max_uploads=settings.provided.max_uploads,
+        max_bytes=settings.provided.max_upload_bytes,
+    )
+    cache = providers.Singleton(ResponseCache, settings.provided.cache_bytes)
+    shared = providers.Singleton(
+        Shared,
+        registry=registry,
+        clock=clock,
+        access=access,
+        reading=reading,
+        cache=cache,
+        access_log=providers.Singleton(AccessLog, metrics),
+        request_ids=providers.Singleton(RequestIds),
+        lifecycle=lifecycle,
+        cors=providers.Singleton(Cors, settings.provided.cors_origins),
+        base_path=settings.provided.base_path,
+    )
+    resources = providers.Singleton(
+        Resources,
+        data=providers.Singleton(DataResource, reading, loading, editing, uploads),
+        datasets=providers.Singleton(DatasetsResource, datasets, loading, editing, uploads),
+        records=providers.Singleton(RecordsResource, reading, loading, editing, uploads),
+        favorite=providers.Singleton(FavoriteResource, settings.provided.favorite_athlete),
+        versions=providers.Singleton(VersionsResource, registry),
+    )
+    probes = providers.Singleton(
+        Probes, lifecycle, storage, metrics, cache, strict=settings.provided.readiness_strict
+    )
+    background = providers.Singleton(Background, storage, lifecycle, clock)
+
+    application = providers.Factory(
+        build_app, shared, resources, probes, parts=providers.List(storage, background)
+    )
+    serve = providers.Singleton(
+        Server, application.provider, lifecycle, providers.Callable(listening, settings)
+    )
+
+
+def build_container(settings: Settings) -> Container:
+    """Return a container of its own; containers share nothing."""
+    return Container(settings=settings)

@@ -1,0 +1,111 @@
+"""Every operation as the newest contract has it. Routing, validation, migration and OpenAPI read this."""
+
+from __future__ import annotations
+
+from service.contracts.declarations import Answer, Operation
+from service.contracts.schemas import (
+    CSV,
+    DATASET,
+    DELIMITER,
+    JSON,
+    KEY,
+    NAME,
+    NDJSON,
+    ON_CONFLICT,
+    ON_ERROR,
+    PAGE,
+    READING,
+    RECEIPT,
+    RECORD,
+    RECORD_KEY,
+    RECORDS,
+    UPLOAD,
+    WIDEN,
+    entity,
+)
+
+MERGE_PATCH = "application/merge-patch+json"
+
+_PAGE = {200: Answer("A page.", {JSON: PAGE, NDJSON: RECORD, CSV: {"type": "string"}})}
+_RECEIPT = {200: Answer("Done.", {JSON: RECEIPT})}
+_LOADED = {201: Answer("Loaded.", {JSON: RECEIPT}, {"Location": "Where it is."})}
+_RECORD = {200: Answer("The record.", {JSON: RECORD})}
+_LOADING = (KEY, DELIMITER, ON_ERROR)
+_TYPED = ("type.",)
+_APPENDING = (DELIMITER, ON_ERROR, ON_CONFLICT, WIDEN)
+
+OPERATIONS = (
+    Operation(
+        "data.read", "GET", "/data", "Read the records of `data`.",
+        scope="read", parameters=READING, answers=_PAGE, streamed=True,
+    ),
+    Operation(
+        "data.load", "POST", "/data", "Replace `data` by a file, or without a body by the built-in sample.",
+        scope="write", parameters=_LOADING, prefixes=_TYPED, body=UPLOAD, answers=_LOADED,
+    ),
+    Operation("data.delete", "DELETE", "/data", "Empty `data`.", scope="write", answers=_RECEIPT),
+    Operation(
+        "datasets.list", "GET", "/datasets", "List the datasets.",
+        scope="read",
+        answers={200: Answer("All datasets.", {JSON: entity("Datasets.", {
+            "datasets": {"type": "array", "items": DATASET},
+        })})},
+    ),
+    Operation(
+        "dataset.read", "GET", "/datasets/{name}", "Describe a dataset.",
+        scope="read", parameters=(NAME,), answers={200: Answer("The dataset.", {JSON: DATASET})},
+    ),
+    Operation(
+        "dataset.load", "PUT", "/datasets/{name}", "Create or replace a dataset by a file.",
+        scope="write", parameters=(NAME, *_LOADING), prefixes=_TYPED, body=UPLOAD,
+        answers={**_LOADED, **_RECEIPT},
+    ),
+    Operation(
+        "dataset.patch", "PATCH", "/datasets/{name}", "Change a dataset's title.",
+        scope="write", parameters=(NAME,), body={MERGE_PATCH: entity("What changes.", {}, {
+            "title": {"type": ["string", "null"], "maxLength": 1000},
+        })},
+        answers={200: Answer("The dataset.", {JSON: DATASET})},
+    ),
+    Operation(
+        "dataset.delete", "DELETE", "/datasets/{name}", "Delete a dataset.",
+        scope="write", parameters=(NAME,), answers=_RECEIPT,
+    ),
+    Operation(
+        "records.read", "GET", "/datasets/{name}/records", "Read records.",
+        scope="read", parameters=(NAME, *READING), answers=_PAGE, streamed=True,
+    ),
+    Operation(
+        "records.append", "POST", "/datasets/{name}/records", "Append one record or many.",
+        scope="write", parameters=(NAME, *_APPENDING), body={**UPLOAD, JSON: {"anyOf": [RECORD, RECORDS]}},
+        answers=_LOADED,
+    ),
+    Operation(
+        "record.read", "GET", "/datasets/{name}/records/{key}", "Read one record.",
+        scope="read", parameters=(NAME, RECORD_KEY), answers=_RECORD,
+    ),
+    Operation(
+        "record.put", "PUT", "/datasets/{name}/records/{key}", "Replace one record.",
+        scope="write", parameters=(NAME, RECORD_KEY, WIDEN), body={JSON: RECORD}, answers=_RECORD,
+    ),
+    Operation(
+        "record.patch", "PATCH", "/datasets/{name}/records/{key}", "Change one record (RFC 7396).",
+        scope="write", parameters=(NAME, RECORD_KEY, WIDEN), body={MERGE_PATCH: RECORD}, answers=_RECORD,
+    ),
+    Operation(
+        "record.delete", "DELETE", "/datasets/{name}/records/{key}", "Delete one record.",
+        scope="write", parameters=(NAME, RECORD_KEY), answers=_RECEIPT,
+    ),
+    Operation(
+        "favorite.read", "GET", "/favorite", "Name the favorite athlete.",
+        answers={200: Answer("The athlete.", {JSON: entity("A favorite.", {"athlete": {"type": "string"}})})},
+    ),
+    Operation(
+        "versions.list", "GET", "/versions", "List the contracts.", bound=False,
+        answers={200: Answer("All contracts.", {JSON: entity("Contracts.", {
+            "versions": {"type": "array", "items": entity("A contract.", {
+                "version": {"type": "string"}, "state": {"type": "string"}, "description": {"type": "string"},
+            })},
+        })})},
+    ),
+)  # fmt: skip

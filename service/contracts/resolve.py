@@ -1,0 +1,97 @@
+"""Which contract a request gets: the table of docs/contracts.md, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from service.contracts.registry import Contract, Registry
+from service.domain.dates import parse_version
+from service.domain.errors import (
+    VersionAmbiguous,
+    VersionBeforeFirst,
+    VersionInFuture,
+    VersionMalformed,
+    VersionSunset,
+)
+
+
+class Source(StrEnum):
+    """What chose the contract, as `API-Version-Source` tells it."""
+
+    HEADER = "header"
+    PIN = "pin"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The contract of a request, what chose it, and the day it was asked for.
+
+    A client sees a dataset's columns as of `day`, which may be later than the contract's own date.
+    """
+
+    contract: Contract
+    source: Source
+    day: date
+
+
+def resolve(registry: Registry, header: Sequence[str], pin: date | None, now: datetime) -> Resolved:
+    """Return the contract for the values of `API-Version` and the caller's pin.
+
+    `header` holds the header's values as they came (empty: it was not sent). `now` is UTC. Raises a
+    `VersionError` whose members name what was requested and what there is.
+    """
+    if header:
+        day = _asked(registry, header, now.date())
+        source = Source.HEADER
+    elif pin is not None:
+        day, source = pin, Source.PIN
+    else:
+        day, source = registry.first.date, Source.DEFAULT
+    contract = registry.on(day)
+    if contract is None:
+        raise VersionBeforeFirst(
+            f"The first contract is {registry.first.date}; ask for that day or a later one.",
+            **_offer(registry, day.isoformat()),
+        )
+    if contract.sunset is not None and now >= contract.sunset:
+        raise VersionSunset(
+            f"Contract {contract.date} ended on {contract.sunset.date()}; "
+            f"send `API-Version: {registry.newest.date}`"
+            + (f" and see {contract.guide}." if contract.guide else "."),
+            **_offer(registry, contract.date.isoformat()),
+        )
+    return Resolved(contract, source, day)
+
+
+def _asked(registry: Registry, header: Sequence[str], today: date) -> date:
+    """Return the one day that the header's values name; a proxy may have joined them by commas."""
+    values = [value.strip(" \t") for line in header for value in line.split(",")]
+    requested = ", ".join(values)
+    days = set()
+    for value in values:
+        try:
+            days.add(parse_version(value))
+        except VersionMalformed as error:
+            raise VersionMalformed(error.detail, **_offer(registry, requested)) from None
+    if len(days) > 1:
+        raise VersionAmbiguous("Send API-Version once.", **_offer(registry, requested))
+    (day,) = days
+    if day > today:
+        raise VersionInFuture(
+            f"Today is {today} (UTC); ask for that day or an earlier one.", **_offer(registry, requested)
+        )
+    return day
+
+
+def _offer(registry: Registry, requested: str) -> dict[str, Any]:
+    return {
+        "requested": requested[:100],
+        "first": registry.first.date.isoformat(),
+        "latest": registry.newest.date.isoformat(),
+        "supported": [contract.date.isoformat() for contract in registry.contracts],
+    }

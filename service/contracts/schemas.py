@@ -1,0 +1,130 @@
+"""JSON Schemas that several operations share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.contracts.declarations import Answer, JsonSchema, Parameter
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+CSV = "text/csv"
+TEXT = "text/plain"
+PROBLEM = "application/problem+json"
+
+RECORD: JsonSchema = {"type": "object", "description": "A record: column names and their values."}
+RECORDS: JsonSchema = {"type": "array", "items": RECORD}
+NULLABLE_STRING: JsonSchema = {"type": ["string", "null"]}
+COUNT: JsonSchema = {"type": "integer", "minimum": 0}
+
+
+def entity(description: str, required: dict[str, Any], optional: dict[str, Any] | None = None) -> JsonSchema:
+    """Return the schema of an object; further members may come (additions break nobody)."""
+    return {
+        "type": "object",
+        "description": description,
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+    }
+
+
+RECEIPT = entity(
+    "What a write did.",
+    {"dataset": {"type": "string"}, "loaded": COUNT, "count": COUNT, "revision": COUNT},
+    {
+        "deleted": COUNT,
+        "replaced": COUNT,
+        "ignored": COUNT,
+        "encoding": {"type": "string"},
+        "delimiter": {"type": "string"},
+        "rejected": COUNT,
+        "rejects": {
+            "type": "array",
+            "items": entity("A rejected record.", {"line": COUNT, "reason": {"type": "string"}}),
+        },
+        "widened": {
+            "type": "array",
+            "items": entity(
+                "A column whose type grew.",
+                {"column": {"type": "string"}, "from": {"type": "string"}, "to": {"type": "string"}},
+            ),
+        },
+    },
+)
+
+PAGE = entity(
+    "A page of records.",
+    {
+        "dataset": {"type": "string"},
+        "revision": COUNT,
+        "count": COUNT,
+        "start": COUNT,
+        "records": RECORDS,
+        "next": NULLABLE_STRING,
+    },
+)
+
+DATASET = entity(
+    "A dataset.",
+    {
+        "name": {"type": "string"},
+        "title": NULLABLE_STRING,
+        "key": NULLABLE_STRING,
+        "count": COUNT,
+        "revision": COUNT,
+        "columns": {
+            "type": "array",
+            "items": entity("A column.", {"name": {"type": "string"}, "type": {"type": "string"}}),
+        },
+        "bytes": COUNT,
+        "created": NULLABLE_STRING,
+        "updated": NULLABLE_STRING,
+    },
+)
+
+PROBLEM_DOCUMENT = entity(
+    "An error (RFC 9457).",
+    {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+    },
+)
+
+ERROR = Answer("An error that says what to do.", {PROBLEM: PROBLEM_DOCUMENT})
+
+UPLOAD: dict[str, JsonSchema] = {CSV: {}, JSON: {}, NDJSON: {}, "application/octet-stream": {}}
+
+START = Parameter(
+    "start", "Rank of the first record, from 0.", {"type": "integer", "minimum": 0, "default": 0}
+)
+LIMIT = Parameter(
+    "limit",
+    "How many records at most, or `all`.",
+    {"oneOf": [{"type": "integer", "minimum": 1, "maximum": 10_000}, {"const": "all"}], "default": 100},
+)
+AFTER = Parameter("after", "The cursor of `next`: the records behind it.")
+FIELDS = Parameter(
+    "fields", "The columns wanted, separated by commas; a name with a comma is quoted as in CSV."
+)
+FORMAT = Parameter(
+    "format", "The format of the answer, instead of `Accept`.", {"enum": ["json", "ndjson", "csv"]}
+)
+READING = (START, LIMIT, AFTER, FIELDS, FORMAT)
+
+KEY = Parameter("key", "A column whose values are unique: records are then addressed by it.")
+DELIMITER = Parameter("delimiter", "The delimiter of a CSV; found by itself among `, ; tab |` if absent.")
+ON_ERROR = Parameter(
+    "on_error", "What to do with a record that is no good.", {"enum": ["fail", "skip"], "default": "fail"}
+)
+ON_CONFLICT = Parameter(
+    "on_conflict",
+    "What to do with a record whose key is there already.",
+    {"enum": ["fail", "replace", "ignore"], "default": "fail"},
+)
+WIDEN = Parameter("widen", "Let columns grow to types that fit.", {"enum": ["0", "1"], "default": "0"})
+
+NAME = Parameter("name", "The dataset's name.", place="path")
+RECORD_KEY = Parameter("key", "The record's key, or `@` and its position.", place="path")

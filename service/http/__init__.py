@@ -1,0 +1,1 @@
+"""The HTTP edge: routes and their order of business, one module per resource."""

@@ -1,0 +1,57 @@
+"""What a resource is asked and what it answers, before contracts and encodings have their say."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from service.contracts.messages import Query, Reply
+from service.contracts.resolve import Resolved
+from service.domain.access import Caller
+from service.domain.columns import Column
+from service.usecases.reading import Page
+
+
+@dataclass(slots=True)
+class Ask:
+    """A request as a resource sees it: its query in the newest contract's terms.
+
+    `link_base` is the prefix that links must carry. What the resource enters on `stack` is held until the
+    answer is sent. `shown` is the query as it was sent, for links.
+    """
+
+    request: web.Request
+    resolved: Resolved | None
+    caller: Caller
+    query: Query
+    link_base: str
+    request_id: str
+    stack: AsyncExitStack
+    shown: tuple[tuple[str, str], ...] = ()
+
+    def path(self, name: str) -> str:
+        """Return a part of the path, decoded."""
+        return self.request.match_info[name]
+
+
+@dataclass(slots=True)
+class Answer:
+    """A reply in the newest contract's terms, and what is needed to encode it.
+
+    `page` holds the records of a `Records` body, `columns` are its dataset's, `fields` those wanted.
+    `tag` (dataset, revision) makes the answer's ETag and lets it be cached.
+    """
+
+    reply: Reply
+    tag: tuple[str, int] | None = None
+    page: Page | None = None
+    columns: tuple[Column, ...] = ()
+    fields: tuple[str, ...] | None = None
+    media_type: str | None = None
+    normalised: tuple[str, ...] = field(default=())
+
+
+Handler = Callable[[Ask], Awaitable[Answer]]

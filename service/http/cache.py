@@ -1,0 +1,69 @@
+"""The response cache: finished answers by what they depend on, bounded in bytes, least recently used first out.
+
+An entry is served only after its dataset's revision was checked, so a hit is never stale.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from multidict import CIMultiDict
+
+_OVERHEAD_BYTES = 1024
+"""About what an entry costs beside its body: headers, keys, the dictionary's share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A finished answer of one revision of a dataset."""
+
+    dataset: str
+    revision: int
+    etag: str
+    status: int
+    headers: CIMultiDict[str]
+    body: bytes
+
+
+class ResponseCache:
+    """Finished answers by key."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.size_bytes = 0
+        self.hits = 0
+        self.misses = 0
+        self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Hashable) -> Entry | None:
+        """Return the entry; the caller checks its revision and says `hit` or `drop`."""
+        return self._entries.get(key)
+
+    def hit(self, key: Hashable) -> None:
+        """Note that an entry was served."""
+        self.hits += 1
+        self._entries.move_to_end(key)
+
+    def put(self, key: Hashable, entry: Entry) -> None:
+        """Keep an answer, unless it would take more than an eighth of the room."""
+        self.misses += 1
+        size = len(entry.body) + _OVERHEAD_BYTES
+        if size > self.max_bytes // 8:
+            return
+        self.drop(key)
+        self._entries[key] = entry
+        self.size_bytes += size
+        while self.size_bytes > self.max_bytes:
+            _, oldest = self._entries.popitem(last=False)
+            self.size_bytes -= len(oldest.body) + _OVERHEAD_BYTES
+
+    def drop(self, key: Hashable) -> None:
+        """Forget an entry, if it is there."""
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.size_bytes -= len(entry.body) + _OVERHEAD_BYTES

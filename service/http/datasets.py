@@ -1,0 +1,130 @@
+"""`/datasets` and `/datasets/{name}`: files become datasets, and datasets are described."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from service.contracts.messages import Document, Reply
+from service.domain.datasets import Dataset, check_name
+from service.domain.errors import InvalidContent
+from service.http.answers import Answer, Ask
+from service.http.conditions import guard_of
+from service.http.uploads import Uploads
+from service.ports.storage import Datasets
+from service.usecases.editing import Editing
+from service.usecases.loading import Loading
+from service.usecases.reading import missing
+
+MAX_TITLE_CHARS = 1000
+
+
+class DatasetsResource:
+    """Datasets as wholes."""
+
+    def __init__(self, datasets: Datasets, loading: Loading, editing: Editing, uploads: Uploads) -> None:
+        self._datasets = datasets
+        self._loading = loading
+        self._editing = editing
+        self._uploads = uploads
+
+    async def list(self, _: Ask) -> Answer:
+        """List all datasets."""
+        found = await self._datasets.datasets()
+        return Answer(Reply(200, Document({"datasets": [describe(dataset) for dataset in found]})))
+
+    async def read(self, ask: Ask) -> Answer:
+        """Describe one dataset."""
+        name = check_name(ask.path("name"))
+        return _described(await self._existing(name))
+
+    async def load(self, ask: Ask) -> Answer:
+        """Create or replace one from a file."""
+        name = check_name(ask.path("name"))
+        current = await self._datasets.dataset(name)
+        revision = 0 if current is None else current.revision
+        guard = guard_of(ask.request, revision, exists=current is not None)
+        async with self._uploads.receive(ask, guard) as upload:
+            receipt = await self._loading.replace(name, upload.source, upload.options(), upload.guard)
+        document = Document(receipt.as_document())
+        if receipt.created:
+            return Answer(Reply(201, document, {"Location": f"{ask.link_base}/datasets/{name}"}))
+        return Answer(Reply(200, document))
+
+    async def patch(self, ask: Ask) -> Answer:
+        """Change the title."""
+        name = check_name(ask.path("name"))
+        current = await self._existing(name)
+        guard = guard_of(ask.request, current.revision, exists=True)
+        patch = _patch_of(await self._uploads.small_json(ask))
+        if "title" not in patch:
+            return _described(current)
+        return _described(await self._editing.retitle(name, patch["title"], guard))
+
+    async def delete(self, ask: Ask) -> Answer:
+        """Delete it."""
+        name = check_name(ask.path("name"))
+        current = await self._existing(name)
+        guard = guard_of(ask.request, current.revision, exists=True)
+        commit = await self._editing.remove(name, guard)
+        return Answer(
+            Reply(
+                200,
+                Document(
+                    {
+                        "dataset": name,
+                        "loaded": 0,
+                        "count": 0,
+                        "revision": commit.dataset.revision,
+                        "deleted": commit.removed,
+                    }
+                ),
+            )
+        )
+
+    async def _existing(self, name: str) -> Dataset:
+        dataset = await self._datasets.dataset(name)
+        if dataset is None:
+            raise missing(name)
+        return dataset
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Return what the API tells of a dataset."""
+    return {
+        "name": dataset.name,
+        "title": dataset.schema.title,
+        "key": dataset.schema.key,
+        "count": dataset.count,
+        "revision": dataset.revision,
+        "columns": [{"name": column.name, "type": column.type.value} for column in dataset.schema.columns],
+        "bytes": dataset.size_bytes,
+        "created": _moment(dataset.created),
+        "updated": _moment(dataset.updated),
+    }
+
+
+def _described(dataset: Dataset) -> Answer:
+    return Answer(Reply(200, Document(describe(dataset))), tag=(dataset.name, dataset.revision))
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _patch_of(body: bytes) -> dict[str, Any]:
+    try:
+        patch = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidContent(f"The patch is no JSON: {error}.") from None
+    if not isinstance(patch, dict):
+        raise InvalidContent("The patch is a JSON object.")
+    for name in patch:
+        if name != "title":
+            raise InvalidContent("Only `title` can be changed.", pointer="/" + name)
+    title = patch.get("title")
+    if title is not None and not (isinstance(title, str) and len(title) <= MAX_TITLE_CHARS):
+        raise InvalidContent(f"A title is text of at most {MAX_TITLE_CHARS} characters.", pointer="/title")
+    return patch

@@ -1,0 +1,298 @@
+"""The order of business of every request under a contract.
+
+    caller -> contract -> cached answer, or:
+    scope -> query upward -> resource -> reply downward -> types -> encoding -> ETag -> cache -> send
+
+aiohttp runs no middleware here: a request that is answered from the cache takes one coroutine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Hashable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from time import perf_counter
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from service.contracts.registry import Chain, Registry
+from service.contracts.resolve import Resolved, Source, resolve
+from service.domain.access import Caller
+from service.domain.errors import AeroliteError
+from service.http import problems
+from service.http.answers import Answer, Ask, Handler
+from service.http.cache import Entry, ResponseCache
+from service.http.conditions import entity_tag, is_known
+from service.http.cors import Cors
+from service.http.lifecycle import Lifecycle
+from service.http.negotiation import takes_gzip
+from service.http.observe import AccessLog, RequestIds
+from service.http.parameters import pairs, read_query
+from service.http.rendering import MIN_GZIP_BYTES, Rendered, gzipped, gzipped_chunks, render
+from service.ports.clock import Clock
+from service.usecases.access import Access
+from service.usecases.reading import Reading
+
+log = logging.getLogger("aerolite.http")
+
+VARY = "API-Version, Authorization, Accept, Accept-Encoding"
+UNRESOLVED = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every endpoint needs; one object for all of them."""
+
+    registry: Registry
+    clock: Clock
+    access: Access
+    reading: Reading
+    cache: ResponseCache
+    access_log: AccessLog
+    request_ids: RequestIds
+    lifecycle: Lifecycle
+    cors: Cors
+    base_path: str = ""
+
+
+class Endpoint:
+    """One operation as an aiohttp handler."""
+
+    def __init__(self, shared: Shared, operation: str, handler: Handler, link_base: str) -> None:
+        self._shared = shared
+        self._operation = shared.registry.operations[operation]
+        self._handler = handler
+        self._link_base = link_base
+        self._cacheable = self._operation.method == "GET" and self._operation.bound
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request, whatever happens."""
+        shared = self._shared
+        started = perf_counter()
+        request_id = shared.request_ids.of(request)
+        visit = Visit(request, request_id)
+        try:
+            response = await self._answer(visit)
+        except AeroliteError as error:
+            response = self._problem(visit, error)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            log.exception("unexpected", extra={"request": {"id": request_id}})
+            response = self._problem(visit, problems.unexpected(request_id))
+        contract = UNRESOLVED if visit.resolved is None else visit.resolved.contract.date.isoformat()
+        shared.access_log.wrote(request, self._operation.id, contract, response.status, request_id, started)
+        return response
+
+    async def _answer(self, visit: Visit) -> web.StreamResponse:
+        shared, request = self._shared, visit.request
+        if not self._operation.bound:
+            return await self._fresh(visit, None)
+        authorization = request.headers.get("Authorization")
+        if authorization is None:
+            visit.caller = caller = shared.access.anonymous
+        else:
+            self._resolve(visit, None, quietly=True)
+            visit.caller = caller = await shared.access.authenticate(authorization)
+        self._resolve(visit, caller)
+        if not self._cacheable:
+            return await self._fresh(visit, None)
+        key = self._cache_key(visit)
+        entry = shared.cache.get(key)
+        if entry is not None:
+            caller.require(self._operation.scope)
+            dataset = await shared.reading.dataset(entry.dataset)
+            if dataset.revision == entry.revision:
+                shared.cache.hit(key)
+                return self._from_entry(visit, entry)
+            shared.cache.drop(key)
+        return await self._fresh(visit, key)
+
+    def _resolve(self, visit: Visit, caller: Caller | None, *, quietly: bool = False) -> None:
+        """Find the contract; `quietly` for an error that may come before the caller is known."""
+        header = visit.request.headers.getall("API-Version", ())
+        try:
+            pin = None if caller is None else caller.pin
+            visit.resolved = resolve(self._shared.registry, header, pin, self._shared.clock.now())
+        except AeroliteError:
+            if not quietly:
+                raise
+
+    def _cache_key(self, visit: Visit) -> Hashable:
+        headers = visit.request.headers
+        assert visit.resolved is not None  # noqa: S101 - resolved before
+        return (
+            visit.request.raw_path,
+            visit.resolved.contract.date,
+            visit.resolved.day,
+            headers.get("Accept"),
+            headers.get("Accept-Encoding"),
+        )
+
+    async def _fresh(self, visit: Visit, key: Hashable) -> web.StreamResponse:
+        visit.caller.require(self._operation.scope)
+        chain = self._chain(visit.resolved)
+        sent = pairs(visit.request.rel_url.raw_query_string)
+        query = read_query(chain.operation, sent)
+        chain.upgrade(query)
+        async with AsyncExitStack() as stack:
+            ask = Ask(
+                request=visit.request,
+                resolved=visit.resolved,
+                caller=visit.caller,
+                query=query,
+                link_base=self._link_base,
+                request_id=visit.request_id,
+                stack=stack,
+                shown=tuple(sent),
+            )
+            answer = await self._handler(ask)
+            chain.downgrade(answer.reply)
+            rendered = await render(answer, typed=chain.typed)
+            return await self._send(visit, answer, rendered, key)
+
+    def _chain(self, resolved: Resolved | None) -> Chain:
+        contract = self._shared.registry.newest if resolved is None else resolved.contract
+        return self._shared.registry.chain(self._operation.id, contract)
+
+    async def _send(
+        self, visit: Visit, answer: Answer, rendered: Rendered, key: Hashable
+    ) -> web.StreamResponse:
+        request, reply = visit.request, answer.reply
+        headers: CIMultiDict[str] = CIMultiDict(reply.headers)
+        if rendered.media_type:
+            headers["Content-Type"] = rendered.media_type
+        gzip = takes_gzip(request.headers.get("Accept-Encoding", "")) and (
+            rendered.body is None or len(rendered.body) >= MIN_GZIP_BYTES
+        )
+        if gzip:
+            headers["Content-Encoding"] = "gzip"
+        if answer.tag is not None:
+            headers["ETag"] = self._etag(visit, answer, rendered, gzip=gzip)
+        self._promise(headers, visit)
+        if (
+            answer.tag is not None
+            and request.method in {"GET", "HEAD"}
+            and is_known(request, headers["ETag"])
+        ):
+            return self._finish(visit, web.Response(status=304, headers=_without_content(headers)))
+        if rendered.body is None:
+            return await self._stream(visit, reply.status, headers, rendered, gzip=gzip)
+        body = await gzipped(rendered.body) if gzip else rendered.body
+        if key is not None and answer.tag is not None:
+            dataset, revision = answer.tag
+            self._shared.cache.put(
+                key, Entry(dataset, revision, headers["ETag"], reply.status, headers.copy(), body)
+            )
+        return self._finish(visit, web.Response(status=reply.status, headers=headers, body=body))
+
+    def _from_entry(self, visit: Visit, entry: Entry) -> web.StreamResponse:
+        if "If-None-Match" in visit.request.headers and is_known(visit.request, entry.etag):
+            headers = _without_content(entry.headers)
+            return self._finish(visit, web.Response(status=304, headers=headers))
+        return self._finish(visit, web.Response(status=entry.status, headers=entry.headers, body=entry.body))
+
+    async def _stream(
+        self, visit: Visit, status: int, headers: CIMultiDict[str], rendered: Rendered, *, gzip: bool
+    ) -> web.StreamResponse:
+        """Send chunks; whatever fails on the way cuts the connection, so a short body never looks whole."""
+        request = visit.request
+        response = web.StreamResponse(status=status, headers=headers)
+        self._finish(visit, response)
+        assert rendered.chunks is not None  # noqa: S101 - a rendering has a body or chunks
+        if request.method == "HEAD":
+            await response.prepare(request)
+            return response
+        chunks = gzipped_chunks(rendered.chunks) if gzip else rendered.chunks
+        # The first chunk before the headers: what fails at once still gets a problem document.
+        first = await anext(chunks)
+        await response.prepare(request)
+        try:
+            await response.write(first)
+            async for chunk in chunks:
+                await response.write(chunk)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            log.warning("cut", extra={"request": {"id": visit.request_id, "cause": repr(error)}})
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("The answer could not be finished.") from error
+        await response.write_eof()
+        return response
+
+    def _etag(self, visit: Visit, answer: Answer, rendered: Rendered, *, gzip: bool) -> str:
+        assert answer.tag is not None  # noqa: S101 - the caller has looked
+        assert visit.resolved is not None  # noqa: S101 - only bound operations have tags
+        name, revision = answer.tag
+        return entity_tag(
+            revision,
+            (
+                self._operation.id,
+                name,
+                visit.request.path,
+                visit.resolved.contract.date.isoformat(),
+                *answer.normalised,
+                rendered.media_type,
+                "gzip" if gzip else "identity",
+            ),
+        )
+
+    def _problem(self, visit: Visit, error: AeroliteError) -> web.StreamResponse:
+        response = problems.response(error, visit.request_id)
+        self._promise(response.headers, visit)
+        return self._finish(visit, response)
+
+    def _promise(self, headers: CIMultiDict[str], visit: Visit) -> None:
+        """Add the headers that every answer of a contract-bound path has."""
+        headers["X-Content-Type-Options"] = "nosniff"
+        if not self._operation.bound:
+            return
+        headers["Vary"] = VARY
+        private = "Authorization" in visit.request.headers
+        headers.setdefault("Cache-Control", "private, no-cache" if private else "no-cache")
+        if visit.resolved is not None:
+            for name, value in contract_headers(
+                visit.resolved.contract.date.isoformat(), visit.resolved.source
+            ):
+                headers[name] = value
+
+    def _finish(self, visit: Visit, response: web.StreamResponse) -> web.StreamResponse:
+        """Add what differs from request to request."""
+        response.headers["X-Request-Id"] = visit.request_id
+        self._shared.cors.allow(visit.request, response)
+        if self._shared.lifecycle.draining:
+            response.force_close()
+        return response
+
+
+@lru_cache(maxsize=1024)
+def contract_headers(contract: str, source: Source) -> tuple[tuple[str, str], ...]:
+    """Return the headers that tell the contract and what chose it."""
+    return (("API-Version", contract), ("API-Version-Source", source.value))
+
+
+def _without_content(headers: CIMultiDict[str]) -> CIMultiDict[str]:
+    kept = headers.copy()
+    for name in ("Content-Type", "Content-Encoding", "Content-Length"):
+        kept.popall(name, None)
+    return kept
+
+
+class Visit:
+    """One request on its way: what is known of it so far."""
+
+    __slots__ = ("caller", "request", "request_id", "resolved")
+
+    def __init__(self, request: web.Request, request_id: str) -> None:
+        self.request = request
+        self.request_id = request_id
+        self.resolved: Resolved | None = None
+        self.caller = NOBODY
+
+
+NOBODY = Caller(None, frozenset())

@@ -1,0 +1,142 @@
+"""`/datasets/{name}/records`: pages of records, appends, and single records."""
+
+from __future__ import annotations
+
+from typing import Protocol
+from urllib.parse import quote, urlencode
+
+from service.contracts.messages import Document, Record, Records, Reply
+from service.domain.datasets import Dataset, check_name
+from service.http import parameters
+from service.http.answers import Answer, Ask
+from service.http.conditions import guard_of
+from service.http.negotiation import media_type
+from service.http.uploads import Uploads
+from service.ports.storage import Guard, OnConflict
+from service.usecases.cursors import Cursor, encode
+from service.usecases.editing import Edited, Editing
+from service.usecases.loading import Loading
+from service.usecases.reading import Reading
+
+_ON_CONFLICT = tuple(OnConflict)
+
+
+class Edit(Protocol):
+    """A way to change one record."""
+
+    async def __call__(self, name: str, key: str, body: bytes, *, widen: bool, guard: Guard) -> Edited:
+        """Change the record."""
+        ...
+
+
+class RecordsResource:
+    """Records of a dataset."""
+
+    def __init__(self, reading: Reading, loading: Loading, editing: Editing, uploads: Uploads) -> None:
+        self._reading = reading
+        self._loading = loading
+        self._editing = editing
+        self._uploads = uploads
+
+    async def read(self, ask: Ask) -> Answer:
+        """Answer with a page."""
+        return await read_page(self._reading, ask, check_name(ask.path("name")))
+
+    async def append(self, ask: Ask) -> Answer:
+        """Append one record or many."""
+        name = check_name(ask.path("name"))
+        dataset = await self._reading.dataset(name)
+        guard = guard_of(ask.request, dataset.revision, exists=dataset.created is not None)
+        async with self._uploads.receive(ask, guard) as upload:
+            options = upload.options(
+                single=True,
+                widen=parameters.choice(ask.query, "widen", ("0", "1")) == "1",
+                on_conflict=OnConflict(parameters.choice(ask.query, "on_conflict", _ON_CONFLICT)),
+            )
+            receipt = await self._loading.append(name, upload.source, options, upload.guard)
+        commit = receipt.commit
+        location = f"{ask.link_base}/datasets/{name}/records"
+        if commit.added == 1 and dataset.schema.key is None:
+            location += f"/@{commit.first_position}"
+        return Answer(Reply(201, Document(receipt.as_document()), {"Location": location}))
+
+    async def read_one(self, ask: Ask) -> Answer:
+        """Answer with one record."""
+        name = check_name(ask.path("name"))
+        stored = await self._reading.record(name, ask.path("key"))
+        return one_record(stored.dataset, stored.record)
+
+    async def put_one(self, ask: Ask) -> Answer:
+        """Replace one record."""
+        return await self._edit(ask, self._editing.put)
+
+    async def patch_one(self, ask: Ask) -> Answer:
+        """Merge a patch into one record."""
+        return await self._edit(ask, self._editing.patch)
+
+    async def delete_one(self, ask: Ask) -> Answer:
+        """Delete one record."""
+        name = check_name(ask.path("name"))
+        dataset = await self._reading.dataset(name)
+        guard = guard_of(ask.request, dataset.revision, exists=True)
+        commit = await self._editing.delete(name, ask.path("key"), guard)
+        body = {
+            "dataset": name,
+            "loaded": 0,
+            "count": commit.dataset.count,
+            "revision": commit.dataset.revision,
+            "deleted": commit.removed,
+        }
+        return Answer(Reply(200, Document(body)))
+
+    async def _edit(self, ask: Ask, edit: Edit) -> Answer:
+        name, key = check_name(ask.path("name")), ask.path("key")
+        dataset = await self._reading.dataset(name)
+        guard = guard_of(ask.request, dataset.revision, exists=True)
+        widen = parameters.choice(ask.query, "widen", ("0", "1")) == "1"
+        body = await self._uploads.small_json(ask)
+        edited = await edit(name, key, body, widen=widen, guard=guard)
+        answer = one_record(edited.dataset, edited.record)
+        if edited.created:
+            answer.reply.status = 201
+            answer.reply.headers["Location"] = (
+                f"{ask.link_base}/datasets/{name}/records/{quote(key, safe='')}"
+            )
+        return answer
+
+
+def one_record(dataset: Dataset, record: bytes) -> Answer:
+    """Return the answer that is one record."""
+    return Answer(
+        Reply(200, Record(record)),
+        tag=(dataset.name, dataset.revision),
+        columns=dataset.schema.columns,
+    )
+
+
+async def read_page(reading: Reading, ask: Ask, name: str) -> Answer:
+    """Answer with a page of a dataset's records, in the format that the client wants."""
+    query, request = ask.query, ask.request
+    wanted = media_type(query.parameters.get("format"), request.headers.get("Accept", ""))
+    selection = parameters.selection(query)
+    page = await ask.stack.enter_async_context(reading.open(name, selection))
+    dataset = page.dataset
+    fields = parameters.fields(query, dataset.schema.columns)
+    following = None if page.next is None else next_link(ask, page.next)
+    headers = {} if following is None else {"Link": f'<{following}>; rel="next"'}
+    members = {"dataset": name, "revision": dataset.revision, "count": dataset.count, "start": page.start}
+    return Answer(
+        Reply(200, Records(members, "records", {"next": following}), headers),
+        tag=(name, dataset.revision),
+        page=page,
+        columns=dataset.schema.columns,
+        fields=fields,
+        media_type=wanted,
+        normalised=(str(page.start), str(selection.limit), *(("*",) if fields is None else fields)),
+    )
+
+
+def next_link(ask: Ask, cursor: Cursor) -> str:
+    """Return the relative URL of the next page: this request's, with another place to go on from."""
+    kept = [(name, value) for name, value in ask.shown if name not in {"start", "after"}]
+    return f"{ask.request.rel_url.raw_path}?{urlencode([*kept, ('after', encode(cursor))])}"

@@ -1,0 +1,44 @@
+"""Every route in one list, which reads like the table in the README."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.http.answers import Handler
+from service.http.data import DataResource
+from service.http.datasets import DatasetsResource
+from service.http.favorite import FavoriteResource
+from service.http.records import RecordsResource
+from service.http.versions import VersionsResource
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """All resources of the API."""
+
+    data: DataResource
+    datasets: DatasetsResource
+    records: RecordsResource
+    favorite: FavoriteResource
+    versions: VersionsResource
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the handler of each operation; `service.contracts.operations` says method and path."""
+        return {
+            "data.read": self.data.read,
+            "data.load": self.data.load,
+            "data.delete": self.data.delete,
+            "datasets.list": self.datasets.list,
+            "dataset.read": self.datasets.read,
+            "dataset.load": self.datasets.load,
+            "dataset.patch": self.datasets.patch,
+            "dataset.delete": self.datasets.delete,
+            "records.read": self.records.read,
+            "records.append": self.records.append,
+            "record.read": self.records.read_one,
+            "record.put": self.records.put_one,
+            "record.patch": self.records.patch_one,
+            "record.delete": self.records.delete_one,
+            "favorite.read": self.favorite.read,
+            "versions.list": self.versions.list,
+        }

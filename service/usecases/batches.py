@@ -1,0 +1,28 @@
+"""Work that would block the event loop, pulled through a thread one batch ahead of whoever consumes it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def threaded(items: Iterable[T]) -> AsyncGenerator[T, None]:
+    """Yield the items of a blocking iterable, each made in a thread while the one before is used.
+
+    Close it (`contextlib.aclosing`) before what the iterable reads from is taken away: that waits for the
+    thread. Raises what the iterable raises.
+    """
+    iterator = iter(items)
+    pending = asyncio.create_task(asyncio.to_thread(next, iterator, None))
+    try:
+        while (item := await asyncio.shield(pending)) is not None:
+            pending = asyncio.create_task(asyncio.to_thread(next, iterator, None))
+            yield item
+    finally:
+        await asyncio.wait({pending})
+        pending.cancelled() or pending.exception()  # noted, so that a failure nobody waits for stays quiet
+        if isinstance(iterator, Generator):
+            iterator.close()
