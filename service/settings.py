@@ -90,7 +90,9 @@ class Settings:
         url(_STORAGES), "sqlite:///var/aerolite.db", "Where datasets are stored."
     )
     database_url: StorageUrl | None = optional(
-        url(_DATABASES), "follows STORAGE_URL", "The database that POST /query speaks to."
+        url(_DATABASES),
+        "follows STORAGE_URL",
+        "The database that POST /query speaks to; beside an SQLite storage a file of its own.",
     )
     queue_url: StorageUrl | None = optional(
         url(_QUEUES), "follows STORAGE_URL", "Where jobs are announced to workers."

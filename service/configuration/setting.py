@@ -53,14 +53,14 @@ class Setting:
         return "--" + self.field.replace("_", "-")
 
     @property
+    def default_words(self) -> str:
+        """What holds where it is not set, in words."""
+        return self.absent if self.default is None else self.default or "none"
+
+    @property
     def allowed(self) -> str:
         """What it takes, in words."""
         return self.kind.allowed
-
-    @property
-    def secret(self) -> bool:
-        """Whether its value, or a part of it, must not be seen."""
-        return self.kind.mask is not None
 
     def find(self, mapping: Mapping[str, str]) -> str | None:
         """Return its text from `NAME`, or from the file that `NAME_FILE` names; an empty variable is unset.
@@ -130,9 +130,11 @@ def _contents(name: str, file: str) -> str:
     try:
         with Path(file).open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:  # a ValueError where the path holds a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{name} names {file!r}, which cannot be read: {reason}.") from None
+    try:
         text = re.sub(r"\r?\n\Z", "", content.decode())
-    except OSError as error:
-        raise ValueError(f"{name} names {file!r}, which cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise ValueError(f"{name} names {file!r}, which is not UTF-8 text.") from None
     if not text or len(content) > MAX_FILE_BYTES:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 _SECRET_PARAMETER = re.compile(r"([?&][^=&#]*(?:pass|pwd|secret|token)[^=&#]*=)[^&#]*", re.IGNORECASE)
-_PRINTABLE = re.compile(r"[!-~\u00a0-\U0010ffff]+(?: +[!-~\u00a0-\U0010ffff]+)*")
 
 FILE_SCHEMES = frozenset({"sqlite"})
 PLACELESS_SCHEMES = frozenset({"memory", "duckdb"})
@@ -45,7 +44,7 @@ class StorageUrl:
     @classmethod
     def parse(cls, text: str) -> StorageUrl:
         """Read a URL; raises `ValueError` where it has no scheme, no host or no file."""
-        if _PRINTABLE.fullmatch(text) is None or "://" not in text:
+        if not text.isprintable() or "://" not in text:
             raise ValueError(redact(text))
         parts = urlsplit(text)
         if parts.scheme in FILE_SCHEMES:
@@ -53,8 +52,8 @@ class StorageUrl:
         if parts.scheme in PLACELESS_SCHEMES:
             if text != f"{parts.scheme}://":
                 raise ValueError(redact(text))
-        elif not parts.netloc.rpartition("@")[2]:
-            raise ValueError(redact(text))
+        else:
+            _check_server(parts)
         return cls(text, parts.scheme)
 
     @classmethod
@@ -69,6 +68,21 @@ class StorageUrl:
 
     def __str__(self) -> str:
         return self.redacted
+
+
+def _check_server(parts: SplitResult) -> None:
+    """Refuse what the drivers would take for something else without a word."""
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    # PostgreSQL's way to name a directory of Unix sockets (libpq, section 34.1.1.2).
+    elsewhere = parts.scheme == "postgresql" and hosts == [""] and "host" in parse_qs(parts.query)
+    if not elsewhere and not all(
+        re.fullmatch(r"([^:\[\]\s]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", host) for host in hosts
+    ):
+        raise ValueError(parts.scheme)
+    # A Redis database is a number (redis-py takes any other path for 0), and a cluster has just one.
+    numbers = {"redis": r"(/[0-9]{0,4})?", "rediss": r"(/[0-9]{0,4})?", "redis+cluster": "/?0?"}
+    if re.fullmatch(numbers.get(parts.scheme, ".*"), parts.path) is None:
+        raise ValueError(parts.scheme)
 
 
 def _file(text: str) -> Path:
