@@ -13,7 +13,7 @@ from service.settings import SETTINGS, AuthMode, Settings
 from .rendered import MANIFESTS, ROOT, Object, Overlay, Pod
 
 NAMES = {setting.name for setting in SETTINGS}
-CREDENTIALS_IN_URL = re.compile(r"://[^/\s{]*:[^@/\s{]+@")
+CREDENTIALS_IN_URL = re.compile(r"://[^/\s{]*:(?!%s@)[^@/\s{]+@")
 SCHEMES = {
     "local": ("sqlite", "sqlite", "sqlite"),
     "cloud-redis": ("redis", "duckdb", "redis"),
@@ -174,6 +174,7 @@ def test_no_secret_is_in_the_repository() -> None:
         ("redis://:hunter2@redis:6379/0", True),
         ("postgresql://me:hunter2@db/x", True),
         ("redis://:{aerolite-redis/password}@aerolite-redis:6379/0", False),
+        ("redis://:%s@aerolite-redis:6379/0", False),
         ("redis://redis:6379/0", False),
     ],
 )

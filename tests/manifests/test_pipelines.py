@@ -77,7 +77,7 @@ def test_every_job_of_the_workflow_ends(workflow: dict[str, Any]) -> None:
 def test_the_workflow_has_the_jobs_of_a_pipeline(workflow: dict[str, Any]) -> None:
     """Everything is checked before a release: each other job comes before it, directly or not."""
     jobs = workflow["jobs"]
-    assert jobs.keys() == {"lint", "types", "test", "e2e", "image", "cluster", "release"}
+    assert jobs.keys() == {"check", "test", "e2e", "image", "cluster", "release"}
     before, open_names = set(), ["release"]
     while open_names:
         needed = jobs[open_names.pop()].get("needs", [])
@@ -85,6 +85,16 @@ def test_the_workflow_has_the_jobs_of_a_pipeline(workflow: dict[str, Any]) -> No
         open_names += needed
     assert before == jobs.keys() - {"release"}
     assert "refs/tags/" in jobs["release"]["if"]
+
+
+def test_pipelines_call_targets_that_exist(workflow: dict[str, Any]) -> None:
+    """Every `make TARGET` of the pipelines and of the script is a target of the Makefile."""
+    called = [step.get("run", "") for _, step in steps(workflow)] + shell_steps()
+    called.append((ROOT / "scripts" / "build-and-deploy").read_text(encoding="utf-8"))
+    targets = set(re.findall(r"^(?:.* )?make ([a-z0-9]+)$", "\n".join(called), re.MULTILINE))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert {"check", "test", "e2e", "cluster"} == targets
+    assert targets <= set(re.findall(r"^([a-z0-9]+):", makefile, re.MULTILINE))
 
 
 def test_tests_run_on_every_python_that_is_promised(workflow: dict[str, Any]) -> None:
