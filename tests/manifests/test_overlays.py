@@ -13,7 +13,7 @@ from .reachability import selects
 from .rendered import MANIFESTS, NAMESPACE, OVERLAYS, ROOT, Overlay
 
 OLDEST_CLUSTER = "1.31"
-"""Pods here use `matchLabelKeys` and budgets `unhealthyPodEvictionPolicy`, which is stable since."""
+"""The first version whose stable API has the `unhealthyPodEvictionPolicy` of budgets."""
 
 ROLES = {
     "local": {"api"},
