@@ -16,9 +16,11 @@ class Commands(LazyGroup):
     lazy_commands = (
         LazyCommand("serve", "service.cli.serve:serve", "Serve the API until told to stop."),
         LazyCommand("load", "service.cli.load:load", "Make datasets of files."),
-        LazyCommand("sample", "service.cli.sample:write_sample", "Write a sample file to try it with."),
+        LazyCommand("sample", "service.cli.sample:write_sample", "Write a sample file to standard output."),
         LazyCommand(
-            "healthcheck", "service.cli.healthcheck:healthcheck", "Ask a running server if it lives."
+            "healthcheck",
+            "service.cli.healthcheck:healthcheck",
+            "Ask the server on this machine if it lives.",
         ),
     )
 

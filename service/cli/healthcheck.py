@@ -13,7 +13,10 @@ _REACHED_BY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is b
 
 
 def healthcheck(context: typer.Context) -> None:
-    """Ask the server that HOST and PORT name for /livez; exit with 0 if it answers 200, else with 1."""
+    """Ask the server on this machine if it lives.
+
+    HOST and PORT tell where it listens. Exits with 0 if it answers 200 to /livez, else with 1.
+    """
     session: Session = context.obj
     settings = session.settings()
     if settings.port == 0:

@@ -28,7 +28,10 @@ def write_sample(
     seed: Annotated[int, typer.Option(help="Another seed gives other records.")] = 0,
     format: Annotated[SampleFormat, typer.Option(help="Their form.")] = SampleFormat.CSV,
 ) -> None:
-    """Write invented meteorite landings to standard output, the same ones everywhere."""
+    """Write a sample file to standard output.
+
+    It holds invented meteorite landings, the same ones everywhere.
+    """
     _write(sys.stdout, sample(rows, seed), format)
 
 

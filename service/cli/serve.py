@@ -29,16 +29,11 @@ def _option(setting: Setting) -> inspect.Parameter:
     option = typer.Option(
         setting.option,
         metavar=(setting.unit or "value").upper(),
-        help=f"{setting.help} Takes {setting.allowed}. Default: {describe_default(setting)}.",
+        help=f"{setting.help} Takes {setting.allowed}. Default: {setting.default_words}.",
     )
     kind = inspect.Parameter.KEYWORD_ONLY
     annotation = Annotated[str | None, option]
     return inspect.Parameter(setting.field, kind, default=None, annotation=annotation)
-
-
-def describe_default(setting: Setting) -> str:
-    """Return what holds where the setting is not given."""
-    return setting.absent if setting.default is None else setting.default or "none"
 
 
 _CONTEXT = inspect.signature(serve, eval_str=True).parameters["context"]

@@ -10,9 +10,14 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 
+from service.domain.errors import AeroliteError
 from service.settings import SettingError, Settings
 
 T = TypeVar("T")
+
+
+class CommandError(Exception):
+    """Why a command cannot go on, in a sentence for whoever called it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,22 @@ def fail(*problems: str, status: int = 1) -> NoReturn:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on an event loop of its own, the fastest there is."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main)
+    """Run a coroutine on an event loop of its own, the fastest there is.
+
+    What goes wrong and has a sentence for the caller ends the command with that sentence.
+    """
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(main)
+    except AeroliteError as error:
+        fail(explain(error.detail, error.line))
+    except CommandError as error:
+        fail(str(error))
+
+
+def explain(detail: str, line: int | None) -> str:
+    """Return what an error says, with the line of the file where that is known and not said."""
+    return detail if line is None or str(line) in detail else f"{detail} (line {line})"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

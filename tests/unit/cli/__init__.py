@@ -1,0 +1,1 @@
+"""The command line, each command called as from a shell."""
