@@ -1,0 +1,114 @@
+"""Golden files: every contract answers every case, to the byte, as it did on the day it was released.
+
+`pytest tests/http/test_goldens.py --update` rewrites `tests/goldens/<date>/<case>` from what is answered now.
+A file that changed for an old contract is a promise that was broken, so read its diff twice.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientResponse
+
+from service.contracts import registered
+
+from .conftest import METEORITES, Api
+
+GOLDENS = Path(__file__).parent.parent / "goldens"
+CONTRACTS = [contract.date.isoformat() for contract in registered().contracts]
+CSV = {"Content-Type": "text/csv"}
+JSON = {"Content-Type": "application/json"}
+
+_SHOWN = (
+    "Allow", "API-Version", "API-Version-Source", "Cache-Control", "Content-Type", "Dataset-Version",
+    "Deprecation", "ETag", "Link", "Location", "Retry-After", "Sunset", "Vary", "WWW-Authenticate",
+    "X-Content-Type-Options", "X-Total-Count",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request, to a service whose `data` and `landings` hold five meteorites."""
+
+    name: str
+    method: str
+    path: str
+    body: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+CASES = (
+    Case("data", "GET", "/data"),
+    Case("data-head", "HEAD", "/data"),
+    Case("data-start", "GET", "/data?start=3"),
+    Case("data-past-the-end", "GET", "/data?start=5"),
+    Case("data-limit", "GET", "/data?limit=2"),
+    Case("data-limit-all", "GET", "/data?limit=all&start=1"),
+    Case("data-limit-too-large", "GET", "/data?limit=10001"),
+    Case("data-negative-start", "GET", "/data?start=-1"),
+    Case("data-fields", "GET", "/data?fields=id,mass (g)&start=1"),
+    Case("data-unknown-parameter", "GET", "/data?strat=1"),
+    Case("data-ndjson", "GET", "/data?format=ndjson"),
+    Case("data-csv", "GET", "/data?start=2", headers={"Accept": "text/csv"}),
+    Case("data-load-sample", "POST", "/data"),
+    Case("data-load-csv", "POST", "/data", b"a,b\n1,x\n", CSV),
+    Case("data-load-json", "POST", "/data", b'[{"a": 1.0, "b": [1, 2]}]', JSON),
+    Case("data-load-ragged", "POST", "/data", b"a,b\n1,x\n2\n", CSV),
+    Case("data-load-unsupported", "POST", "/data", b"<a/>", {"Content-Type": "application/xml"}),
+    Case("data-delete", "DELETE", "/data"),
+    Case("data-put", "PUT", "/data", b"", CSV),
+    Case("datasets", "GET", "/datasets"),
+    Case("dataset", "GET", "/datasets/landings"),
+    Case("dataset-unknown", "GET", "/datasets/nothing"),
+    Case("dataset-create", "PUT", "/datasets/new", b'[{"a": 1}]', JSON),
+    Case("dataset-replace", "PUT", "/datasets/landings", b"a\n1\n", CSV),
+    Case("dataset-title", "PATCH", "/datasets/landings", b'{"title": "Landings"}', JSON),
+    Case("dataset-delete", "DELETE", "/datasets/landings"),
+    Case("records", "GET", "/datasets/landings/records?limit=2"),
+    Case("records-bad-cursor", "GET", "/datasets/landings/records?after=nonsense"),
+    Case("records-append", "POST", "/datasets/landings/records", b'{"name": "Barea", "id": 12}', JSON),
+    Case("records-append-duplicate", "POST", "/datasets/landings/records", b'{"id": 1}', JSON),
+    Case("records-append-misfit", "POST", "/datasets/landings/records", b'{"id": 12, "fell": "maybe"}', JSON),
+    Case("record", "GET", "/datasets/landings/records/10"),
+    Case("record-by-position", "GET", "/datasets/data/records/@3"),
+    Case("record-unknown", "GET", "/datasets/landings/records/12"),
+    Case("record-put", "PUT", "/datasets/landings/records/10", b'{"id": "10", "mass (g)": 1.50}', JSON),
+    Case("record-patch", "PATCH", "/datasets/landings/records/2", b'{"recclass": null, "mass (g)": 7}', JSON),
+    Case("record-delete", "DELETE", "/datasets/landings/records/1"),
+    Case("favorite", "GET", "/favorite"),
+    Case("favorite-post", "POST", "/favorite", b"{}", JSON),
+    Case("versions", "GET", "/versions"),
+    Case("path-unknown", "GET", "/nothing"),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("contract", CONTRACTS)
+async def test_an_answer_is_what_it_was(
+    loaded: Api, contract: str, case: Case, request: pytest.FixtureRequest
+) -> None:
+    """The answer equals the golden file, but for the request's id."""
+    headers = {"API-Version": contract, **case.headers}
+    async with loaded.request(case.method, case.path, data=case.body, headers=headers) as answer:
+        actual = await _render(answer)
+    golden = GOLDENS / contract / f"{case.name}.txt"
+    if request.config.getoption("--update"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_bytes(actual)
+    assert actual == golden.read_bytes(), f"see {golden}"
+
+
+def test_no_golden_is_left_over() -> None:
+    """Each golden file belongs to a contract and a case."""
+    expected = {f"{contract}/{case.name}.txt" for contract in CONTRACTS for case in CASES}
+    assert {str(path.relative_to(GOLDENS)) for path in GOLDENS.glob("*/*")} == expected
+
+
+async def _render(answer: ClientResponse) -> bytes:
+    lines = [f"{answer.status}"]
+    lines += [f"{name}: {answer.headers[name]}" for name in _SHOWN if name in answer.headers]
+    body = re.sub(rb'"instance":"[^"]*"', b'"instance":"…"', await answer.read())
+    return "\n".join(lines).encode() + b"\n\n" + body
