@@ -22,6 +22,16 @@ class Commands(LazyGroup):
             "service.cli.healthcheck:healthcheck",
             "Ask the server on this machine if it lives.",
         ),
+        LazyCommand(
+            "deploy",
+            "service.deploy.commands:deploy_command",
+            "Bring an overlay to a Kubernetes cluster, or leave the cluster as it was.",
+        ),
+        LazyCommand(
+            "rollout",
+            "service.deploy.commands:rollout_app",
+            "Look at rollouts, undo one, restart pods.",
+        ),
     )
 
 

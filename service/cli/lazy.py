@@ -28,10 +28,11 @@ class LazyCommand(TyperCommand):
         """Import the command."""
         module, _, attribute = self.target.partition(":")
         target = getattr(import_module(module), attribute)
-        if not isinstance(target, typer.Typer):
-            function, target = target, typer.Typer(add_completion=False, rich_markup_mode="markdown")
-            target.command(self.name)(function)
-        return typer.main.get_command(target)
+        if isinstance(target, typer.Typer):
+            return typer.main.get_group(target)
+        command = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+        command.command(self.name)(target)
+        return typer.main.get_command(command)
 
 
 class LazyGroup(TyperGroup):
