@@ -68,7 +68,7 @@ class InputFile:
                     yield chunk
                     advance(len(chunk))
             except OSError as error:
-                raise CommandError(f"{self.path} cannot be read: {error.strerror}.") from error
+                raise CommandError(f"It cannot be read: {error.strerror}.") from error
 
 
 def describe(path: Path, name: str | None, form: FileFormat | None) -> InputFile:

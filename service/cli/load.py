@@ -15,8 +15,9 @@ from rich.console import Console
 from service.cli.files import FileFormat, describe
 from service.cli.loading import Loader, LoadJob
 from service.cli.progress import LoadProgress
-from service.cli.session import CommandError, Session, fail, run
+from service.cli.session import CommandError, Session, explain, fail, printable, run
 from service.domain.columns import ColumnType
+from service.domain.errors import AeroliteError
 
 _TYPES = [str(kind) for kind in ColumnType if kind is not ColumnType.EMPTY]
 
@@ -46,9 +47,10 @@ def load(  # noqa: PLR0913 - Typer reads the options from the arguments
     on_error: Annotated[
         OnError, typer.Option(help="Refuse a file with bad records, or skip them.")
     ] = OnError.FAIL,
-    url: Annotated[
-        str | None, typer.Option(help="Load into the server there; without it, into STORAGE_URL.")
+    storage_url: Annotated[
+        str | None, typer.Option(help="The storage to load into; without it, STORAGE_URL.")
     ] = None,
+    url: Annotated[str | None, typer.Option(help="Load over HTTP, into the server there.")] = None,
     api_key: Annotated[
         str | None, typer.Option(help="The key for that server; without it, AEROLITE_API_KEY.")
     ] = None,
@@ -58,11 +60,13 @@ def load(  # noqa: PLR0913 - Typer reads the options from the arguments
     Each file is loaded whole or not at all, and replaces the dataset that had its name.
     """
     session: Session = context.obj
+    if url is not None and storage_url is not None:
+        fail("Give --url or --storage-url, not both.", status=2)
     try:
         types = _types(type_ or [])
         sources = [describe(path, name, format) for path in files]
         _check_names([file.name for file in sources])
-        loader = _loader(session, url, api_key)
+        loader = _local(session, storage_url) if url is None else _remote(session, url, api_key)
     except CommandError as error:
         fail(str(error))
     separator = "\t" if delimiter == "tab" else delimiter
@@ -70,17 +74,21 @@ def load(  # noqa: PLR0913 - Typer reads the options from the arguments
     run(_load_all(loader, jobs))
 
 
-def _loader(session: Session, url: str | None, api_key: str | None) -> AbstractAsyncContextManager[Loader]:
-    """Return what loads: a client of the server at the URL, or this process."""
-    # Imported here, so that neither waits for the other's libraries.
-    if url is not None:
-        from service.cli.remote import RemoteLoader  # noqa: PLC0415
-
-        return RemoteLoader(url, api_key or session.environment.get("AEROLITE_API_KEY"))
+def _local(session: Session, storage_url: str | None) -> AbstractAsyncContextManager[Loader]:
+    """Return what loads into the storage, which is that of the settings unless another is named."""
+    # Here and below: imported when needed, so that neither way waits for the other's libraries.
     from service.cli.local import LocalLoader  # noqa: PLC0415
 
-    services = session.build(session.settings())
+    overrides = {} if storage_url is None else {"STORAGE_URL": storage_url}
+    services = session.build(session.settings(overrides))
     return LocalLoader(services.storage(), services.loading())
+
+
+def _remote(session: Session, url: str, api_key: str | None) -> AbstractAsyncContextManager[Loader]:
+    """Return what loads into a server."""
+    from service.cli.remote import RemoteLoader  # noqa: PLC0415
+
+    return RemoteLoader(url, api_key or session.environment.get("AEROLITE_API_KEY"))
 
 
 async def _load_all(opening: AbstractAsyncContextManager[Loader], jobs: Sequence[LoadJob]) -> None:
@@ -88,10 +96,13 @@ async def _load_all(opening: AbstractAsyncContextManager[Loader], jobs: Sequence
     console = Console(stderr=True)
     async with opening as loader:
         for job in jobs:
-            with LoadProgress(job.file, console) as progress:
-                receipt = await loader.load(job, progress)
+            try:
+                with LoadProgress(job.file, console) as progress:
+                    receipt = await loader.load(job, progress)
+            except (AeroliteError, CommandError) as error:
+                raise CommandError(f"{job.file.path}: {explain(error)}") from error
             for line in _describe(receipt):
-                typer.echo(line)
+                typer.echo(printable(line))
 
 
 def _describe(receipt: Mapping[str, Any]) -> Iterator[str]:

@@ -12,7 +12,8 @@ from yarl import URL
 
 from service.cli.files import FileFormat
 from service.cli.loading import LoadJob, Watcher
-from service.cli.session import CommandError, explain
+from service.cli.session import CommandError
+from service.domain.errors import AeroliteError
 
 # The contract that this client was written against; the server goes on speaking it.
 _API_VERSION = "2026-11-20"
@@ -55,7 +56,7 @@ class RemoteLoader:
         await self._session.close()
 
     async def load(self, job: LoadJob, watcher: Watcher) -> dict[str, Any]:
-        """Send a file and return the server's receipt; raises `CommandError`."""
+        """Send a file and return its receipt; raises `CommandError`, or `AeroliteError` with the problem."""
         headers = {"Content-Type": _MEDIA_TYPES[job.file.format]}
         if job.file.content_encoding is not None:
             headers["Content-Encoding"] = job.file.content_encoding
@@ -78,7 +79,7 @@ def _parameters(job: LoadJob) -> dict[str, str]:
 
 
 def _receipt(response: aiohttp.ClientResponse, body: bytes) -> dict[str, Any]:
-    """Return the JSON object of a success; raises `CommandError` with what the problem says."""
+    """Return the JSON object of a success; raises `AeroliteError` with what a problem says."""
     try:
         document = json.loads(body)
     except ValueError:
@@ -88,7 +89,7 @@ def _receipt(response: aiohttp.ClientResponse, body: bytes) -> dict[str, Any]:
     if response.ok and response.status < 300 and "loaded" in document:
         return document
     if isinstance(document.get("detail"), str):
-        raise CommandError(explain(document["detail"], document.get("line")))
+        raise AeroliteError(document["detail"], line=document.get("line"))
     raise CommandError(
         f"{response.url.origin()} answers {response.status} {response.reason}"
         " instead of a receipt: is it an Aerolite server?"

@@ -48,8 +48,13 @@ class Session:
 def fail(*problems: str, status: int = 1) -> NoReturn:
     """End the command with a sentence for each problem."""
     for problem in problems:
-        typer.echo(f"aerolite: {problem}", err=True)
+        typer.echo(f"aerolite: {printable(problem)}", err=True)
     raise typer.Exit(status)
+
+
+def printable(text: str) -> str:
+    """Escape what a file or a server could use to write elsewhere on the terminal."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -60,15 +65,14 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(main)
-    except AeroliteError as error:
-        fail(explain(error.detail, error.line))
-    except CommandError as error:
-        fail(str(error))
+    except (AeroliteError, CommandError) as error:
+        fail(explain(error))
 
 
-def explain(detail: str, line: int | None) -> str:
+def explain(error: AeroliteError | CommandError) -> str:
     """Return what an error says, with the line of the file where that is known and not said."""
-    return detail if line is None or str(line) in detail else f"{detail} (line {line})"
+    line = error.line if isinstance(error, AeroliteError) else None
+    return str(error) if line is None or str(line) in str(error) else f"{error} (line {line})"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

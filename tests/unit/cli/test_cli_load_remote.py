@@ -231,9 +231,10 @@ def test_skipped_records_are_told(invoke: Invoke, server: Server, landings: Path
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (problem(422, detail="Row has 3 cells.", line=17), "aerolite: Row has 3 cells. (line 17)\n"),
-        (problem(422, detail="Line 17 has 3 cells.", line=17), "aerolite: Line 17 has 3 cells.\n"),
-        (problem(401, detail="This key is not known."), "aerolite: This key is not known.\n"),
+        (problem(422, detail="Row has 3 cells.", line=17), "landings.csv: Row has 3 cells. (line 17)\n"),
+        (problem(422, detail="Line 17 has 3 cells.", line=17), "landings.csv: Line 17 has 3 cells.\n"),
+        (problem(401, detail="This key is not known."), "landings.csv: This key is not known.\n"),
+        (problem(422, detail="Cell \x1b[2J\n."), "landings.csv: Cell \\x1b[2J\\n.\n"),
         (problem(503), "answers 503 Service Unavailable instead of a receipt"),
         (lambda _: web.Response(text="<html>"), "answers 200 OK instead of a receipt"),
         (lambda _: web.json_response([1]), "answers 200 OK instead of a receipt"),
@@ -272,7 +273,7 @@ def test_nobody_there_is_a_sentence(invoke: Invoke, landings: Path) -> None:
     """Where nothing listens the command tells where it looked."""
     result = invoke("load", str(landings), "--url", "http://127.0.0.1:1")
     assert result.exit_code == 1
-    assert result.stderr.startswith("aerolite: http://127.0.0.1:1 cannot be used: ")
+    assert result.stderr.startswith(f"aerolite: {landings}: http://127.0.0.1:1 cannot be used: ")
 
 
 @pytest.mark.parametrize(
@@ -325,6 +326,13 @@ def test_a_type_that_is_none_is_refused(invoke: Invoke, landings: Path, text: st
     result = invoke("load", str(landings), "--type", text, "--url", "http://127.0.0.1:1")
     assert result.exit_code == 1
     assert f"--type cannot be {text!r}: it takes COLUMN=TYPE" in result.stderr
+
+
+def test_two_places_are_a_usage_error(invoke: Invoke, landings: Path) -> None:
+    """A file goes into a server or into a storage, not both."""
+    result = invoke("load", str(landings), "--url", "http://127.0.0.1:1", "--storage-url", "memory://")
+    assert result.exit_code == 2
+    assert "Give --url or --storage-url, not both." in result.stderr
 
 
 def test_no_file_is_a_usage_error(invoke: Invoke) -> None:
