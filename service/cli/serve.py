@@ -30,6 +30,7 @@ def _option(setting: Setting) -> inspect.Parameter:
         setting.option,
         metavar=(setting.unit or "value").upper(),
         help=f"{setting.help} Takes {setting.allowed}. Default: {setting.default_words}.",
+        show_default=False,
     )
     kind = inspect.Parameter.KEYWORD_ONLY
     annotation = Annotated[str | None, option]
