@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def findings(overlays: dict[str, Overlay], tmp_path_factory: pytest.TempPathFact
     }
 
 
-def _report(directory: Path) -> dict:
+def _report(directory: Path) -> dict[str, Any]:
     run = subprocess.run(
         [
             checkov(),

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from .reachability import selects
-from .rendered import MANIFESTS, NAMESPACE, OVERLAYS, ROOT, Overlay
+from .rendered import MANIFESTS, NAMESPACE, OVERLAYS, ROOT, Object, Overlay, Pod
 
 OLDEST_CLUSTER = "1.31"
 """The first version whose stable API has the `unhealthyPodEvictionPolicy` of budgets."""
@@ -57,7 +57,7 @@ def test_every_file_is_part_of_a_kustomization() -> None:
     assert files <= read
 
 
-def _kustomization(directory: Path) -> dict:
+def _kustomization(directory: Path) -> Object:
     return yaml.safe_load((directory / "kustomization.yaml").read_text(encoding="utf-8"))
 
 
@@ -164,7 +164,15 @@ def test_images_are_pinned_and_ours_is_the_same_everywhere(overlay: Overlay) -> 
     assert len([image for image in images if image.startswith("aerolite:")]) == 1
 
 
-def _images(pod) -> list[str]:
+def test_stores_are_the_same_images_as_under_docker_compose(overlays: dict[str, Overlay]) -> None:
+    """Redis and PostgreSQL have one version each, in the cluster and on a laptop."""
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    for store in ("redis", "postgres"):
+        (image,) = _images(overlays["full"].pod(store))
+        assert f"${{{store.upper()}_IMAGE:-{image}}}" in compose
+
+
+def _images(pod: Pod) -> list[str]:
     return [container["image"] for container in pod.containers]
 
 

@@ -198,4 +198,4 @@ def test_only_main_is_pushed_and_deployed() -> None:
     for stage in ("Push", "Deploy"):
         conditions = source.split(f"stage('{stage}')")[1].split("steps")[0]
         assert "branch 'main'" in conditions
-        assert "expression { params.REGISTRY }" in conditions
+        assert "expression { params.REGISTRY != '' }" in conditions
