@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from service.deploy.cluster import Cluster
 from service.deploy.errors import RolloutFailed
-from service.deploy.objects import Manifest, Ref
+from service.deploy.objects import Manifest, Ref, ref_of
 from service.deploy.pods import new_pods, troubles
 from service.deploy.resources import collection_path
 from service.deploy.rollout import RolloutState, rollout_state
@@ -32,15 +32,21 @@ class Stalled(RolloutFailed):
         self.workload = workload
 
 
+class Overtaken(RolloutFailed):
+    """Somebody else gave a workload another pod template while its rollout was watched."""
+
+
 async def wait_for_rollouts(
-    cluster: Cluster, workloads: Iterable[Ref], show: ShowState, timeout_s: float
+    cluster: Cluster, workloads: Iterable[Manifest], show: ShowState, timeout_s: float
 ) -> None:
-    """Return when every rollout is done.
+    """Return when every rollout is done; `workloads` are as the API server answered our change.
 
     Raises `Stalled` at the first pod that cannot start, at a progress deadline, after
-    `timeout_s`, and where a workload is gone; `ApiProblem` where the API server refuses to tell.
+    `timeout_s`, and where a workload is gone; `Overtaken`; `ApiProblem` where the API server
+    refuses to tell.
     """
-    view = _View(cluster, list(workloads), show)
+    templates = {ref_of(workload): workload["spec"]["template"] for workload in workloads}
+    view = _View(cluster, templates, show)
     keeping = [asyncio.ensure_future(mirror.run()) for mirror in view.mirrors.values()]
     try:
         async with asyncio.timeout(timeout_s):
@@ -70,13 +76,13 @@ async def _until_done(view: _View, keeping: Sequence[asyncio.Future[None]]) -> N
 class _View:
     """The workloads of interest, and all that tells how they fare."""
 
-    def __init__(self, cluster: Cluster, workloads: list[Ref], show: ShowState) -> None:
+    def __init__(self, cluster: Cluster, templates: Mapping[Ref, Manifest], show: ShowState) -> None:
         self.changed = asyncio.Event()
         self.mirrors = {
             plural: Mirror(cluster, collection_path(api_version, cluster.namespace, plural), self.changed)
             for api_version, plural in _WATCHED
         }
-        self._workloads = workloads
+        self._templates = templates
         self._show = show
         self._shown: dict[Ref, RolloutState] = {}
 
@@ -84,12 +90,12 @@ class _View:
         """Tell whether all rollouts are done, and show what is new; raises `Stalled`."""
         if not all(mirror.listed for mirror in self.mirrors.values()):
             return False
-        states = [self._judge(ref) for ref in self._workloads]
+        states = [self._judge(ref) for ref in self._templates]
         return all(state.done for state in states)
 
     def overdue(self, timeout_s: float) -> Stalled:
         """Say which rollout was not done in time."""
-        for ref in self._workloads:
+        for ref in self._templates:
             state = self._shown.get(ref)
             if state is None or not state.done:
                 so_far = state.message if state else "the API server told nothing"
@@ -115,6 +121,8 @@ class _View:
         workload = self.mirrors[plural].objects.get(ref.name)
         if workload is None:
             raise Stalled(ref, "it is not in the cluster any more")
+        if workload["spec"]["template"] != self._templates[ref]:
+            raise Overtaken(f"{ref} was changed by somebody else meanwhile")
         return workload
 
     def _objects(self, plural: str) -> Iterable[Manifest]:

@@ -59,8 +59,8 @@ def choose(known: list[Revision], number: int | None, name: str) -> Revision:
     raise ConfigurationProblem(f"{name} has no revision {number}; there are {numbers}")
 
 
-async def go_back(resources: Resources, workload: Manifest, revision: Revision) -> None:
-    """Give a workload an earlier pod template, and nothing else.
+async def go_back(resources: Resources, workload: Manifest, revision: Revision) -> Manifest:
+    """Give a workload an earlier pod template, and nothing else; return what became of it.
 
     Where server-side apply as the template's owner gives exactly that template, it is used, so
     that the next deploy still owns every field; else the template is replaced as kubectl does.
@@ -74,10 +74,9 @@ async def go_back(resources: Resources, workload: Manifest, revision: Revision) 
         body["spec"] = {**body.get("spec", {}), "template": revision.template}
         outcome = await resources.apply(body, dry_run=True)
         if _clean(outcome["spec"]["template"]) == revision.template:
-            await resources.apply(body)
-            return
+            return await resources.apply(body)
     replacement = {"op": "replace", "path": "/spec/template", "value": revision.template}
-    await resources.patch(ref, [replacement], JSON_PATCH)
+    return await resources.patch(ref, [replacement], JSON_PATCH)
 
 
 def _clean(template: Manifest) -> Manifest:

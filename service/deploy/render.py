@@ -27,7 +27,14 @@ def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
 _Loader.add_constructor("tag:yaml.org,2002:value", _text)
 
 
-async def render(manifests: Path, overlay: str, namespace: str) -> list[Manifest]:
+async def render(
+    manifests: Path,
+    overlay: str,
+    namespace: str,
+    *,
+    kubectl: str = "kubectl",
+    timeout_s: float = RENDER_TIMEOUT_S,
+) -> list[Manifest]:
     """Return the overlay's objects in `namespace`, in the order in which they are to be applied.
 
     Raises `ConfigurationProblem` for an unknown overlay, a missing kubectl, a kustomization
@@ -36,7 +43,13 @@ async def render(manifests: Path, overlay: str, namespace: str) -> list[Manifest
     directory = _overlay_directory(manifests, overlay)
     with tempfile.TemporaryDirectory(prefix="aerolite-") as scratch:
         root = _wrap(directory, namespace, Path(scratch))
-        rendered = await _kustomize(root, overlay)
+        try:
+            async with asyncio.timeout(timeout_s):
+                rendered = await _kustomize(kubectl, root, overlay)
+        except TimeoutError:
+            raise ConfigurationProblem(
+                f"kubectl kustomize took more than {timeout_s:.0f} s for {overlay}"
+            ) from None
     objects = [document for document in yaml.load_all(rendered, Loader=_Loader) if document]
     if not objects:
         raise ConfigurationProblem(f"the overlay {overlay} renders no object")
@@ -67,10 +80,10 @@ def _wrap(directory: Path, namespace: str, scratch: Path) -> Path:
     return root
 
 
-async def _kustomize(root: Path, overlay: str) -> str:
+async def _kustomize(kubectl: str, root: Path, overlay: str) -> str:
     try:
         process = await asyncio.create_subprocess_exec(
-            "kubectl",
+            kubectl,
             "kustomize",
             str(root),
             stdin=asyncio.subprocess.DEVNULL,
@@ -82,12 +95,7 @@ async def _kustomize(root: Path, overlay: str) -> str:
             "kubectl is not on the PATH: it renders the overlays (kubectl kustomize)"
         ) from None
     try:
-        async with asyncio.timeout(RENDER_TIMEOUT_S):
-            output, complaint = await process.communicate()
-    except TimeoutError:
-        raise ConfigurationProblem(
-            f"kubectl kustomize took more than {RENDER_TIMEOUT_S:.0f} s for {overlay}"
-        ) from None
+        output, complaint = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()

@@ -37,7 +37,7 @@ class Change:
 class Restored:
     """What putting back came to."""
 
-    workloads: list[Ref] = field(default_factory=list)
+    workloads: list[Manifest] = field(default_factory=list)
     """Those whose previous form rolls out now."""
     removed: list[Ref] = field(default_factory=list)
     kept: list[Ref] = field(default_factory=list)
@@ -67,7 +67,7 @@ async def _restore(resources: Resources, before: Manifest, after: Manifest, rest
     try:
         live = await resources.apply(as_it_was(before, after))
         if is_workload(before):
-            restored.workloads.append(ref)
+            restored.workloads.append(live)
         if before["kind"] == "StatefulSet":
             await _free_statefulset(resources, live)
     except TimeoutError:

@@ -55,9 +55,9 @@ async def rollout_undo(
         ref = ref_of(workload)
         revision = choose(await revisions(resources, workload), to_revision, str(ref))
         progress.step(f"Bring {ref} back to revision {revision.number}")
-        await go_back(resources, workload, revision)
+        changed = await go_back(resources, workload, revision)
         if options.wait:
-            await _wait(resources, [workload], options, progress)
+            await _wait(resources, [changed], options, progress)
 
 
 async def rollout_restart(
@@ -69,9 +69,9 @@ async def rollout_restart(
         progress.step(f"Restart {ref_of(workload)}")
         annotations = {RESTARTED_AT: datetime.now(UTC).isoformat(timespec="seconds")}
         body = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
-        await resources.patch(ref_of(workload), body, MERGE_PATCH)
+        changed = await resources.patch(ref_of(workload), body, MERGE_PATCH)
         if options.wait:
-            await _wait(resources, [workload], options, progress)
+            await _wait(resources, [changed], options, progress)
 
 
 @asynccontextmanager
@@ -112,9 +112,8 @@ async def _all(resources: Resources) -> list[Manifest]:
 async def _wait(
     resources: Resources, workloads: Sequence[Manifest], options: RolloutOptions, progress: Progress
 ) -> None:
-    refs = [ref_of(workload) for workload in workloads]
     try:
-        await wait_for_rollouts(resources.cluster, refs, progress.rollout, options.timeout_s)
+        await wait_for_rollouts(resources.cluster, workloads, progress.rollout, options.timeout_s)
     except Stalled as stalled:
         progress.diagnosis(await diagnose(resources, stalled.workload))
         raise

@@ -11,9 +11,9 @@ from service.deploy.credentials import Recipes, load_recipes
 from service.deploy.diagnose import diagnose
 from service.deploy.diff import unified_diff
 from service.deploy.errors import ApiProblem, ConfigurationProblem, DeployError, RolloutFailed
-from service.deploy.follow import Stalled, wait_for_rollouts
+from service.deploy.follow import Overtaken, Stalled, wait_for_rollouts
 from service.deploy.images import override_images
-from service.deploy.objects import Manifest, Ref, ref_of
+from service.deploy.objects import Manifest, Ref, is_workload, ref_of
 from service.deploy.options import SERVICE_NAME, DeployOptions
 from service.deploy.plan import Plan, find_namespace, make_plan, unchecked_plan
 from service.deploy.progress import Progress
@@ -73,6 +73,8 @@ class _Deployment:
             await self._create_secrets()
         try:
             await self._carry_out(plan)
+        except Overtaken as failure:
+            raise RolloutFailed(f"{failure}; nothing was put back, it is theirs now") from failure
         except DeployError as failure:
             await self._diagnose(failure, plan)
             raise RolloutFailed(f"{failure}; {await self._put_back()}") from failure
@@ -126,12 +128,12 @@ class _Deployment:
             self._progress.note(f"{step.ref} {verb}")
         if not self._options.wait:
             return
-        await self._wait(plan.workloads)
+        await self._wait([one.after for one in self._changes if is_workload(one.after)])
         if plan.has_service:
             self._progress.step("Ask for data under the first and the newest contract")
             await smoke_test(self._resources, SERVICE_NAME, self._progress.note)
 
-    async def _wait(self, workloads: Sequence[Ref]) -> None:
+    async def _wait(self, workloads: Sequence[Manifest]) -> None:
         self._progress.step("Wait for the rollout")
         await wait_for_rollouts(
             self._resources.cluster, workloads, self._progress.rollout, self._options.timeout_s
