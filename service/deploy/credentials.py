@@ -127,7 +127,7 @@ def needed(recipes: Recipes, wanted: Iterable[str]) -> list[str]:
     while open_names:
         name = open_names.pop()
         if name not in graph:
-            # A template may quote another key of its own Secret.
+            # A template may quote a random key of its own Secret.
             graph[name] = ingredients(recipes, name) - {name}
             open_names.extend(graph[name])
     try:
