@@ -36,24 +36,28 @@ class MemoryDatasets:
 
     async def dataset(self, name: str) -> Dataset | None:
         """Return the current revision's metadata, or None."""
+        await self._state.reach()
         return self._state.name(name).head.dataset
 
     async def datasets(self) -> list[Dataset]:
         """Return all datasets, sorted by name."""
-        self._state.check()
+        await self._state.reach()
         heads = (self._state.names[name].head for name in sorted(self._state.names))
         return [head.dataset for head in heads if head.dataset is not None]
 
     async def last_revision(self, name: str) -> int:
         """Return the newest revision the name ever had."""
+        await self._state.reach()
         return self._state.name(name).head.revision
 
     async def slice(self, name: str, *, limit: int, rank: int = 0, after: int | None = None) -> Slice:
         """Return some records of the current revision."""
+        await self._state.reach()
         return await self._held(name).slice(limit=limit, rank=rank, after=after)
 
     async def record(self, name: str, *, key: str | None = None, position: int | None = None) -> StoredRecord:
         """Return the record with that key or position."""
+        await self._state.reach()
         entry = self._state.name(name)
         dataset = commits.present(entry.head)
         if key is not None:
@@ -65,12 +69,13 @@ class MemoryDatasets:
     @asynccontextmanager
     async def snapshot(self, name: str) -> AsyncIterator[MemorySnapshot]:
         """Hold the current revision for reading."""
+        await self._state.reach()
         yield self._held(name)
 
     @asynccontextmanager
     async def replace(self, name: str) -> AsyncIterator[MemoryWriter]:
         """Stage a whole new generation."""
-        self._state.check()
+        await self._state.reach()
         yield MemoryWriter(self._state, self._clock, name, None)
 
     @asynccontextmanager
@@ -78,6 +83,7 @@ class MemoryDatasets:
         self, name: str, on_conflict: OnConflict = OnConflict.FAIL
     ) -> AsyncIterator[MemoryWriter]:
         """Stage records to stand behind those there are."""
+        await self._state.reach()
         commits.present(self._state.name(name).head)
         yield MemoryWriter(self._state, self._clock, name, on_conflict)
 
@@ -92,6 +98,7 @@ class MemoryDatasets:
         guard: Guard = NO_GUARD,
     ) -> Commit:
         """Change the record at a position."""
+        await self._state.reach()
 
         def change(entry: Name) -> Commit:
             before = _at(entry, position)
@@ -115,6 +122,7 @@ class MemoryDatasets:
 
     async def delete_record(self, name: str, position: int, guard: Guard = NO_GUARD) -> Commit:
         """Remove the record at a position."""
+        await self._state.reach()
 
         def change(entry: Name) -> Commit:
             before = _at(entry, position)
@@ -129,6 +137,7 @@ class MemoryDatasets:
 
     async def put_schema(self, name: str, schema: Schema, guard: Guard = NO_GUARD) -> Commit:
         """Store another schema under a new revision."""
+        await self._state.reach()
 
         def change(entry: Name) -> Commit:
             return Commit(commits.changed(entry.head, self._clock.now(), schema=schema))
@@ -137,6 +146,7 @@ class MemoryDatasets:
 
     async def delete(self, name: str, guard: Guard = NO_GUARD) -> Commit:
         """Remove the dataset."""
+        await self._state.reach()
 
         def change(entry: Name) -> Commit:
             removed = commits.present(entry.head).count
@@ -147,7 +157,7 @@ class MemoryDatasets:
 
     async def recall(self, name: str, idempotency_key: str) -> Remembered | None:
         """Return what an unexpired Idempotency-Key has committed."""
-        self._state.check()
+        await self._state.reach()
         kept = self._state.remembered.get((name, idempotency_key))
         if kept is None or not kept.live(self._clock.now()):
             return None

@@ -21,6 +21,7 @@ class MemoryDocuments:
 
     async def get(self, kind: str, id: str) -> Document | None:
         """Return the document, or None."""
+        await self._state.reach()
         return self._live(kind, id)
 
     async def create(
@@ -33,6 +34,7 @@ class MemoryDocuments:
         expires: datetime | None = None,
     ) -> Document | None:
         """Store a document unless the id is taken."""
+        await self._state.reach()
         if self._live(kind, id) is not None:
             return None
         return self._store(kind, Document(id, body, 1, tag), expires)
@@ -48,6 +50,7 @@ class MemoryDocuments:
         expires: datetime | None = None,
     ) -> Document | None:
         """Change a document that still has this version."""
+        await self._state.reach()
         before = self._live(kind, id)
         if before is None or before.version != version:
             return None
@@ -55,6 +58,7 @@ class MemoryDocuments:
 
     async def remove(self, kind: str, id: str, *, version: int | None = None) -> bool:
         """Remove a document."""
+        await self._state.reach()
         before = self._live(kind, id)
         if before is None or version not in {None, before.version}:
             return False
@@ -71,7 +75,7 @@ class MemoryDocuments:
         newest_first: bool = False,
     ) -> Sequence[Document]:
         """Return documents of a kind, sorted by id."""
-        self._state.check()
+        await self._state.reach()
         ids = sorted((key[1] for key in self._state.documents if key[0] == kind), reverse=newest_first)
         behind = [name for name in ids if not after or (name < after if newest_first else name > after)]
         documents = [self._live(kind, name) for name in behind]
@@ -79,6 +83,7 @@ class MemoryDocuments:
 
     async def add(self, kind: str, id: str, amounts: dict[str, int]) -> None:
         """Add to the numeric members of a document of counters."""
+        await self._state.reach()
         before = self._live(kind, id) or Document(id, {}, 0)
         body = before.body
         for member, amount in amounts.items():
@@ -86,7 +91,6 @@ class MemoryDocuments:
         self._store(kind, Document(id, body, before.version + 1, before.tag), None)
 
     def _live(self, kind: str, id: str) -> Document | None:
-        self._state.check()
         kept = self._state.documents.get((kind, id))
         if kept is None or not kept.live(self._clock.now()):
             return None

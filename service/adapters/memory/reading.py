@@ -27,7 +27,7 @@ class MemorySnapshot:
 
     async def slice(self, *, limit: int, rank: int = 0, after: int | None = None) -> Slice:
         """Return at most `limit` records."""
-        self._state.check()
+        await self._state.reach()
         start = rank if after is None else bisect_right(self._records.positions, after)
         positions = self._records.positions[start : start + limit]
         records = [self._records.records[position] for position in positions]

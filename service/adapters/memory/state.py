@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -79,14 +80,14 @@ class MemoryState:
     outage: StoreError | None = None
     max_bytes: int | None = None
 
-    def check(self) -> None:
-        """Raise the outage, if there is one."""
+    async def reach(self) -> None:
+        """Let others run, as every call to a store does, then raise the outage, if there is one."""
+        await asyncio.sleep(0)
         if self.outage is not None:
             raise self.outage
 
     def name(self, name: str) -> Name:
         """Return what is stored under a name."""
-        self.check()
         return self.names.get(name) or Name(Head(name))
 
     def commit(

@@ -32,11 +32,11 @@ class MemoryStorage:
 
     async def ping(self) -> None:
         """Return, or raise the outage."""
-        self._state.check()
+        await self._state.reach()
 
     async def sweep(self, now: datetime) -> int:
         """Remove what has expired."""
-        self._state.check()
+        await self._state.reach()
         return _drop_expired(self._state.documents, now) + _drop_expired(self._state.remembered, now)
 
     def warnings(self) -> Sequence[str]:

@@ -24,11 +24,13 @@ class MemoryWriter:
 
     async def add(self, batch: Batch) -> None:
         """Stage records."""
+        await self._state.reach()
         keys: Sequence[str | None] = batch.keys or [None] * len(batch.records)
         self._staged.extend(zip(batch.records, keys, strict=True))
 
     async def commit(self, schema: Schema, guard: Guard = NO_GUARD) -> Commit:
         """Make what was staged the new revision."""
+        await self._state.reach()
         change = self._replace if self._on_conflict is None else self._append
         return self._state.commit(
             self._name,
