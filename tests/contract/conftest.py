@@ -11,8 +11,8 @@ from service.ports.storage import Storage
 from tests.clocks import FakeClock
 from tests.servers import Servers
 
-from .backends import BACKENDS, Entry
-from .backends.base import Backend, ProcessBackend
+from .backends import BACKENDS
+from .backends.base import Backend, ProcessBackend, ServerBackend
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +69,16 @@ async def shared(
     shared_name: str, clock: FakeClock, tmp_path: Path, servers: Servers
 ) -> AsyncIterator[ProcessBackend]:
     """Give an empty store that other processes can open, too."""
-    entry: Entry = BACKENDS[shared_name]
-    async with entry.make(clock, tmp_path, servers) as made:
+    async with BACKENDS[shared_name].make(clock, tmp_path, servers) as made:
         assert isinstance(made, ProcessBackend)
+        yield made
+
+
+@pytest.fixture(params=[name for name, entry in BACKENDS.items() if entry.server])
+async def served(
+    request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path, servers: Servers
+) -> AsyncIterator[ServerBackend]:
+    """Give an empty store on a server that can be killed: each of them."""
+    async with BACKENDS[request.param].make(clock, tmp_path, servers) as made:
+        assert isinstance(made, ServerBackend)
         yield made

@@ -21,11 +21,12 @@ class Entry:
     """How to make a backend.
 
     `make(clock, tmp_path, servers)` gives an empty store; `connect(address, clock)` opens that store in
-    another process (None where it lives in one process).
+    another process (None where it lives in one process); `server`: it is a `ServerBackend`.
     """
 
     make: Callable[[FakeClock, Path, Servers], AbstractAsyncContextManager[Backend]]
     connect: Callable[[str, Clock], Storage] | None = None
+    server: bool = False
 
 
 BACKENDS: dict[str, Entry] = {

@@ -12,9 +12,11 @@ class Backend(ABC):
     """One empty store on a real server, as a test sees it.
 
     `snapshots_hold`: a snapshot is not disturbed by edits (else it declares `SnapshotLost`).
+    `waits_at_start`: a service can start while the store is stopped (else entering raises `StoreError`).
     """
 
     snapshots_hold: bool = True
+    waits_at_start: bool = True
 
     @abstractmethod
     def open(self) -> Storage:
@@ -36,6 +38,10 @@ class Backend(ABC):
     def full(self) -> AbstractAsyncContextManager[Storage]:
         """Give a replica for which the store has no room for 4 MiB more."""
 
+    @abstractmethod
+    async def pieces(self) -> int:
+        """Count what is stored (rows, keys, fields of hashes: whatever a leftover would add to)."""
+
 
 class ProcessBackend(Backend):
     """A store that several processes can open.
@@ -45,6 +51,10 @@ class ProcessBackend(Backend):
 
     address: str
 
+
+class ServerBackend(ProcessBackend):
+    """A store that is a server process of its own."""
+
     @abstractmethod
     async def kill(self) -> None:
-        """Kill the server with SIGKILL; `start` brings it back. Where there is none, kill whoever writes."""
+        """Kill the server with SIGKILL; `start` brings it back."""

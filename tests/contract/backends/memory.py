@@ -48,6 +48,11 @@ class MemoryBackend(Backend):
         yield self.open()
         self._state.max_bytes = None
 
+    async def pieces(self) -> int:
+        """Count records, documents and remembered commits."""
+        records = sum(len(name.records.records) for name in self._state.names.values())
+        return records + len(self._state.documents) + len(self._state.remembered)
+
 
 @asynccontextmanager
 async def make(clock: FakeClock, tmp_path: Path, servers: Servers) -> AsyncIterator[Backend]:

@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
+
 from service.adapters.postgres import PostgresStorage
 from service.ports.clock import Clock
 from service.ports.storage import Storage
 from tests.clocks import FakeClock
 from tests.servers import Servers
-from tests.servers.postgres import PostgresServer, run_postgres
+from tests.servers.postgres import PostgresServer, postgres_server, run_postgres
 
-from .base import ProcessBackend
+from .base import ServerBackend
+
+TABLES = ("datasets", "records", "holes", "retired", "remembered", "documents")
 
 
 def connect(address: str, clock: Clock) -> Storage:
@@ -22,7 +26,7 @@ def connect(address: str, clock: Clock) -> Storage:
     return PostgresStorage(address, clock=clock)
 
 
-class PostgresBackend(ProcessBackend):
+class PostgresBackend(ServerBackend):
     """A database."""
 
     def __init__(self, server: PostgresServer, address: str, clock: FakeClock) -> None:
@@ -54,13 +58,23 @@ class PostgresBackend(ProcessBackend):
 
     @asynccontextmanager
     async def full(self) -> AsyncIterator[Storage]:
-        """Give a database on a disk that is full."""
-        raise NotImplementedError
-        yield
+        """Give a database on a server whose files may not grow beyond 2 MiB, as under a quota."""
+        async with postgres_server(wal_segment_mib=1) as server, server.database() as address:
+            server.limit_files((2 << 20) + 4096)
+            yield connect(address, self._clock)
+
+    async def pieces(self) -> int:
+        """Count the rows of all tables."""
+        connection = await asyncpg.connect(self.address)
+        try:
+            counts = [await connection.fetchval(f"SELECT count(*) FROM aerolite.{table}") for table in TABLES]
+        finally:
+            await connection.close()
+        return sum(counts)
 
 
 @asynccontextmanager
-async def make(clock: FakeClock, tmp_path: Path, servers: Servers) -> AsyncIterator[ProcessBackend]:
+async def make(clock: FakeClock, tmp_path: Path, servers: Servers) -> AsyncIterator[ServerBackend]:
     """Give an empty database."""
     server = await asyncio.to_thread(servers.get, run_postgres)
     async with server.database() as address:
