@@ -45,12 +45,17 @@ app = typer.Typer(
 )
 
 
+def version_of(distribution: str) -> str:
+    """Return name and version of an installed distribution."""
+    try:
+        return f"{distribution} {version(distribution)}"
+    except PackageNotFoundError:
+        return f"{distribution}, not installed but run from a checkout"
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
-        try:
-            typer.echo(f"aerolite {version('aerolite')}")
-        except PackageNotFoundError:
-            typer.echo("aerolite, run from a checkout")
+        typer.echo(version_of("aerolite"))
         raise typer.Exit
 
 

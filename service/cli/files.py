@@ -9,33 +9,25 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from enum import StrEnum
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
 
 from service.cli.session import CommandError
+from service.formats.options import InputFormat
 
 STANDARD_INPUT = Path("-")
 
 _CHUNK_BYTES = 256 * 1024
 
 
-class FileFormat(StrEnum):
-    """The forms that a file can have."""
-
-    CSV = "csv"
-    JSON = "json"
-    NDJSON = "ndjson"
-
-
 _FORMATS = {
-    ".csv": FileFormat.CSV,
-    ".tsv": FileFormat.CSV,
-    ".txt": FileFormat.CSV,
-    ".json": FileFormat.JSON,
-    ".ndjson": FileFormat.NDJSON,
-    ".jsonl": FileFormat.NDJSON,
+    ".csv": InputFormat.CSV,
+    ".tsv": InputFormat.CSV,
+    ".txt": InputFormat.CSV,
+    ".json": InputFormat.JSON,
+    ".ndjson": InputFormat.NDJSON,
+    ".jsonl": InputFormat.NDJSON,
 }
 _CONTENT_ENCODINGS = {".gz": "gzip", ".zst": "zstd"}
 
@@ -50,7 +42,7 @@ class InputFile:
 
     path: Path
     name: str
-    format: FileFormat | None
+    format: InputFormat | None
     content_encoding: str | None
     size_bytes: int | None
 
@@ -71,7 +63,7 @@ class InputFile:
                 raise CommandError(f"It cannot be read: {error.strerror}.") from error
 
 
-def describe(path: Path, name: str | None, form: FileFormat | None) -> InputFile:
+def describe(path: Path, name: str | None, form: InputFormat | None) -> InputFile:
     """Return what is known of a file before it is read; `name` and `form` win over what its name tells.
 
     Raises `CommandError` where it is no readable file or its name makes no dataset's name.

@@ -12,12 +12,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from service.cli.files import FileFormat, describe
+from service.cli.files import describe
 from service.cli.loading import Loader, LoadJob
 from service.cli.progress import LoadProgress
 from service.cli.session import CommandError, Session, explain, fail, printable, run
 from service.domain.columns import ColumnType
 from service.domain.errors import AeroliteError
+from service.formats.options import InputFormat
 
 _TYPES = [str(kind) for kind in ColumnType if kind is not ColumnType.EMPTY]
 
@@ -38,7 +39,7 @@ def load(  # noqa: PLR0913 - Typer reads the options from the arguments
     name: Annotated[str | None, typer.Option(help="The dataset's name; without it, the file's.")] = None,
     key: Annotated[str | None, typer.Option(help="The column whose values are unique.")] = None,
     format: Annotated[
-        FileFormat | None, typer.Option(help="Without it, as the file's name or content tells.")
+        InputFormat | None, typer.Option(help="Without it, as the file's name or content tells.")
     ] = None,
     delimiter: Annotated[str | None, typer.Option(help="Of a CSV: a character, or `tab`.")] = None,
     type_: Annotated[

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from service.cli.loading import LoadJob, Watcher
-from service.formats.reading import InputFormat
 from service.ports.storage import Storage
 from service.usecases.loading import Loading, LoadOptions, Source
 
@@ -38,7 +37,7 @@ class LocalLoader:
         """Load a file and return its receipt; raises `AeroliteError`."""
         source = Source(job.file.chunks(watcher.read), job.file.content_encoding)
         options = LoadOptions(
-            format=job.file.format and InputFormat(job.file.format),
+            format=job.file.format,
             delimiter=job.delimiter,
             key=job.key,
             types=job.types,

@@ -10,17 +10,17 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
-from service.cli.files import FileFormat
 from service.cli.loading import LoadJob, Watcher
 from service.cli.session import CommandError
 from service.domain.errors import AeroliteError
+from service.formats.options import InputFormat
 
 # The contract that this client was written against; the server goes on speaking it.
 _API_VERSION = "2026-11-20"
 _MEDIA_TYPES = {
-    FileFormat.CSV: "text/csv",
-    FileFormat.JSON: "application/json",
-    FileFormat.NDJSON: "application/x-ndjson",
+    InputFormat.CSV: "text/csv",
+    InputFormat.JSON: "application/json",
+    InputFormat.NDJSON: "application/x-ndjson",
     None: "application/octet-stream",
 }
 # A large file is checked and committed after its last byte was sent, and only then comes the answer.

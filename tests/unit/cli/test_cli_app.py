@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from service.cli.app import Commands
+from service.cli.app import Commands, version_of
 from service.cli.lazy import LazyCommand
 from tests.unit.cli.conftest import Invoke
 
@@ -71,6 +71,11 @@ def test_the_version_is_told(invoke: Invoke) -> None:
     result = invoke("--version")
     assert result.exit_code == 0
     assert result.output.startswith("aerolite")
+
+
+def test_a_checkout_has_no_version() -> None:
+    """What was never installed is told apart from a release."""
+    assert version_of("no-such-distribution") == "no-such-distribution, not installed but run from a checkout"
 
 
 def test_the_module_runs_as_the_command() -> None:
