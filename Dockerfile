@@ -17,7 +17,8 @@ COPY requirements.lock ./
 RUN pip wheel --require-hashes --only-binary :all: --no-deps --wheel-dir wheels \
         --requirement requirements.lock \
     && python -m venv --without-pip /opt/aerolite \
-    && pip --python /opt/aerolite/bin/python install --no-index --no-deps wheels/*.whl
+    && pip --python /opt/aerolite/bin/python install --no-index --no-deps wheels/*.whl \
+    && find /opt/aerolite -type d -name tests -prune -exec rm -r {} +
 
 
 # ---- application: the service's own wheel, installed under /application --------------------------
@@ -28,8 +29,8 @@ COPY setup.cfg pyproject.toml README.md LICENSE containers.py ./
 COPY service service
 # --root: the files of this wheel alone, at the paths they will have, for a small layer of their own.
 RUN pip wheel --no-build-isolation --no-index --no-deps --wheel-dir own . \
-    && pip --python /opt/aerolite/bin/python install --no-index --no-deps --root /application \
-        own/*.whl
+    && pip --python /opt/aerolite/bin/python install --no-index --no-deps \
+        --root /application --no-warn-script-location own/*.whl
 
 
 # ---- page: the web page (client/) will be built here, FROM an image with Node by build argument; --

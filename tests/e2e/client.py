@@ -22,6 +22,9 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
+    def __repr__(self) -> str:
+        return f"{self.status} {dict(self.headers)} {self.body[:300]!r}"
+
     def json(self) -> Any:
         """Decode the body."""
         return json.loads(self.body)
@@ -56,6 +59,12 @@ class Api:
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """GET a path."""
         return self.request("GET", path, headers=headers)
+
+    def get_patiently(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """GET a path as a client does that honours Retry-After."""
+        while (answer := self.get(path, headers)).status == 503:
+            time.sleep(int(answer.headers["retry-after"]))
+        return answer
 
     def answers(self, path: str, status: int = 200) -> bool:
         """Whether a GET has this status; no answer at all is a no."""

@@ -46,9 +46,9 @@ def load(api: Api) -> None:
 
 def stored(api: Api) -> dict[str, Any]:
     """Read all that was loaded, as clients of the first and of the newest contract see it."""
-    old = api.get("/data", FIRST_CONTRACT)
-    new = api.get("/data?limit=all", NEWEST_CONTRACT)
-    landings = api.get("/datasets/landings/records", NEWEST_CONTRACT)
+    old = api.get_patiently("/data", FIRST_CONTRACT)
+    new = api.get_patiently("/data?limit=all", NEWEST_CONTRACT)
+    landings = api.get_patiently("/datasets/landings/records", NEWEST_CONTRACT)
     assert [old.status, new.status, landings.status] == [200, 200, 200], (old, new, landings)
     return {
         "old": old.json(),

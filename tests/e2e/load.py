@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -73,8 +74,12 @@ class Load:
         return 1000 * durations[min(len(durations) - 1, int(share * len(durations)))]
 
     def _client(self, number: int, tally: Tally) -> None:
-        keeps_alive = number % 2 == 0
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
+        with closing(connection):
+            self._use(connection, number, tally)
+
+    def _use(self, connection: http.client.HTTPConnection, number: int, tally: Tally) -> None:
+        keeps_alive = number % 2 == 0
         while not self._stop.is_set():
             begin = time.monotonic()
             tally.requests += 1

@@ -46,7 +46,8 @@ class Stack:
             self.compose("up", "--detach", "--no-build")
             self.api.wait_ready()
         except AssertionError as error:  # of which CommandFailed is one
-            raise CommandFailed(f"{error}\n{self.compose("logs", "--no-color", "--tail", "40")}") from error
+            said = self.compose("logs", "--no-color", "--tail", "40")
+            raise CommandFailed(f"{error}\n{said}") from error
 
     def down(self, *options: str) -> None:
         """Stop and remove the containers; the volumes stay unless `--volumes` is given."""
