@@ -66,9 +66,12 @@ class RemoteLoader:
                 url, data=job.file.chunks(watcher.read), headers=headers, allow_redirects=False
             ) as response:
                 return _receipt(response, await response.read())
+        except aiohttp.ClientConnectorError as error:
+            reason = error.os_error.strerror or str(error)
+            raise CommandError(f"{self._url} cannot be reached: {reason}.") from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or "it does not answer"
-            raise CommandError(f"{self._url} cannot be used: {reason}.") from error
+            reason = str(error) or "no answer in time"
+            raise CommandError(f"{self._url} broke off: {reason}.") from error
 
 
 def _parameters(job: LoadJob) -> dict[str, str]:
