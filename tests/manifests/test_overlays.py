@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from configparser import ConfigParser
 from pathlib import Path
 
 import kubernetes_validate
@@ -156,12 +157,15 @@ def test_the_ingress_sends_the_base_path_to_the_service(overlays: dict[str, Over
     assert rule["host"].endswith(".nip.io")
 
 
-def test_images_are_pinned_and_ours_is_the_same_everywhere(overlay: Overlay) -> None:
-    """Each image has a tag that is no alias, and the API and the worker run the same one."""
+def test_images_are_pinned_and_ours_is_that_of_this_version(overlay: Overlay) -> None:
+    """Each image has a tag that is no alias; the API and the worker run the version of this checkout."""
     images = {image for pod in overlay.pods for image in _images(pod)}
     tags = {image: image.rpartition(":")[2] for image in images}
     assert all(tag[:1].isdigit() for tag in tags.values()), tags
-    assert len([image for image in images if image.startswith("aerolite:")]) == 1
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    own = {tag for image, tag in tags.items() if image.startswith("aerolite:")}
+    assert own == {setup["metadata"]["version"]}
 
 
 def test_stores_are_the_same_images_as_under_docker_compose(overlays: dict[str, Overlay]) -> None:
