@@ -99,6 +99,10 @@ class PostgresServer:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.resume()
 
+    def limit_files(self, max_bytes: int) -> None:
+        """Let no file that a new connection writes grow beyond this, as a quota does; needs Linux."""
+        psutil.Process(self._family()[0].pid).rlimit(psutil.RLIMIT_FSIZE, (max_bytes, max_bytes))
+
     @asynccontextmanager
     async def database(self) -> AsyncIterator[str]:
         """Make an empty database, yield its URL, and drop it."""
@@ -162,13 +166,16 @@ class PostgresServer:
 
 @contextmanager
 def run_postgres(
-    settings: Mapping[str, str] | None = None, *, binaries: Path | None = None
+    settings: Mapping[str, str] | None = None,
+    *,
+    binaries: Path | None = None,
+    wal_segment_mib: int = 16,
 ) -> Iterator[PostgresServer]:
     """Run a server for as long as the block lasts; `settings` as in postgresql.conf. Blocks for a second."""
     where = binaries or find_binaries()
     with _directory() as directory:
         data = directory / "data"
-        shutil.copytree(_template(where), data)
+        shutil.copytree(_template(where, wal_segment_mib), data)
         _hand_over(data, *data.rglob("*"))
         server = PostgresServer(where, data, settings or {})
         try:
@@ -179,10 +186,13 @@ def run_postgres(
 
 @asynccontextmanager
 async def postgres_server(
-    settings: Mapping[str, str] | None = None, *, binaries: Path | None = None
+    settings: Mapping[str, str] | None = None,
+    *,
+    binaries: Path | None = None,
+    wal_segment_mib: int = 16,
 ) -> AsyncIterator[PostgresServer]:
     """Run a server as `run_postgres` does, without blocking the event loop."""
-    running = run_postgres(settings, binaries=binaries)
+    running = run_postgres(settings, binaries=binaries, wal_segment_mib=wal_segment_mib)
     server = await asyncio.to_thread(running.__enter__)
     try:
         yield server
@@ -244,7 +254,7 @@ def _complete(folder: Path) -> bool:
 
 
 @functools.cache
-def _template(binaries: Path) -> Path:
+def _template(binaries: Path, wal_segment_mib: int) -> Path:
     """Return an initialised data directory, made once per process: `initdb` takes longer than a copy."""
     folder = Path(tempfile.mkdtemp(prefix="aerolite-initdb-"))
     _at_exit(folder)
@@ -254,7 +264,8 @@ def _template(binaries: Path) -> Path:
     _run(
         binaries / "initdb",
         *("--auth=scram-sha-256", f"--username={USER}", f"--pwfile={password}"),
-        *("--encoding=UTF8", "--locale=C", "--no-sync", f"--pgdata={folder / 'data'}"),
+        *("--encoding=UTF8", "--locale=C", f"--wal-segsize={wal_segment_mib}"),
+        *("--no-sync", f"--pgdata={folder / 'data'}"),
     )
     return folder / "data"
 

@@ -1,0 +1,248 @@
+"""Connections: how many there are at most for what, and how long a server may say nothing.
+
+A command of ours may take long (a large COPY, the wait for another writer's lock), so no command has a time
+limit that would tell a slow server from a dead one. Instead, who waits asks the server something trivial on
+another connection; where that is not answered either, it gives up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from enum import Enum
+from typing import Any
+
+from service.adapters.postgres.driver import asyncpg
+from service.adapters.postgres.errors import Place, translated
+from service.adapters.postgres.migrations import Migrations
+from service.domain.errors import AeroliteError, Busy, StoreError
+
+Row = Any
+"""A row as the driver gives it: values by name. (The driver has no types.)"""
+
+
+class Lane(Enum):
+    """What a connection is for; none takes another's, so that long work never keeps a page from being read.
+
+    The values are the share of `pool_size` and the time in seconds after which one use is hopeless.
+    """
+
+    READ = (1.0, 10.0)
+    WRITE = (0.5, 600.0)
+    LOAD = (0.5, 600.0)
+    SNAPSHOT = (2.0, 600.0)
+
+    def size(self, pool_size: int) -> int:
+        """Return how many connections there are of this kind."""
+        return max(1, round(self.value[0] * pool_size))
+
+    @property
+    def limit_s(self) -> float:
+        """How long one command may take while the server is alive."""
+        return self.value[1]
+
+
+class Link:
+    """A connection that somebody has to himself for a while."""
+
+    def __init__(self, connection: Any, connections: Connections, lane: Lane) -> None:
+        self._connection = connection
+        self._connections = connections
+        self._lane = lane
+
+    async def fetch(self, query: str, *arguments: object) -> list[Row]:
+        """Return all rows."""
+        async with self._answered():
+            rows: list[Row] = await self._connection.fetch(query, *arguments)
+            return rows
+
+    async def fetchrow(self, query: str, *arguments: object) -> Row | None:
+        """Return the first row, or None."""
+        async with self._answered():
+            return await self._connection.fetchrow(query, *arguments)
+
+    async def one(self, query: str, *arguments: object) -> Row:
+        """Return the row of a query that has one."""
+        return await self.fetchrow(query, *arguments)
+
+    async def execute(self, query: str, *arguments: object) -> int:
+        """Return how many rows were written."""
+        async with self._answered():
+            status: str = await self._connection.execute(query, *arguments)
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+    async def copy(
+        self, table: tuple[str, str], columns: Sequence[str], rows: Iterable[tuple[object, ...]]
+    ) -> None:
+        """Load rows into a table (its schema and name) by COPY."""
+        async with self._answered():
+            await self._connection.copy_records_to_table(
+                table[1], schema_name=table[0], columns=columns, records=_in_turns(rows)
+            )
+
+    async def commit(self) -> None:
+        """Commit. Raises `OutcomeUnknown` where the connection dies meanwhile."""
+        async with self._answered(committing=True):
+            await self._connection.execute("COMMIT")
+
+    async def close(self) -> None:
+        """Roll back what was not committed."""
+        if not self._lost() and self._connection.is_in_transaction():
+            # Where this fails the connection is closed, which rolls back too.
+            with suppress(AeroliteError):
+                await self.execute("ROLLBACK")
+
+    def _lost(self) -> bool:
+        try:
+            return bool(self._connection.is_closed())
+        except asyncpg.InterfaceError:
+            return True  # terminated: the pool has it back
+
+    @asynccontextmanager
+    async def _answered(self, *, committing: bool = False) -> AsyncIterator[None]:
+        with translated(self._connections.place, committing=committing):
+            try:
+                async with self._connections.attended(self._lane.limit_s, self._lost):
+                    yield
+            except asyncpg.PostgresError:
+                raise  # the server has answered: the connection is as good as before
+            except BaseException:
+                # Cancelled or cut off inside a command. To wait for the driver's own way of cancelling
+                # would be to wait for the server.
+                self._connection.terminate()
+                raise
+
+
+class Server:
+    """A PostgreSQL server: its URL for the driver, its place for sentences."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.place = Place.of(url)
+
+    async def connect(self) -> Any:
+        """Return a new connection. Raises the driver's errors, and `StoreError` where the URL is wrong."""
+        try:
+            return await asyncpg.connect(self._url, server_settings={"application_name": "aerolite"})
+        except ValueError as error:
+            cause = self.place.redacted(error)
+            raise StoreError(f"The URL of {self.place.text} is not valid: {cause}.") from None
+
+
+class Connections:
+    """The connections of a process, made when they are first needed.
+
+    `migrations` are applied by the first, `probe` returns if the server answers, `timeout_s` is the time
+    after which a server that does not answer counts as gone.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        migrations: Migrations,
+        probe: Callable[[], Awaitable[None]],
+        *,
+        timeout_s: float,
+        pool_size: int,
+    ) -> None:
+        self._server = server
+        self.place = server.place
+        self._migrations = migrations
+        self._probe = probe
+        self._timeout_s = timeout_s
+        # As long to wait as to ask, and the rest for the answer to get out.
+        self._patience_s = timeout_s * 0.4
+        self._free = {lane: asyncio.Semaphore(lane.size(pool_size)) for lane in Lane}
+        self._size = sum(lane.size(pool_size) for lane in Lane)
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Make the pool, which connects to nothing yet."""
+        self._pool = await asyncpg.create_pool(
+            connect=self._connect, reset=_no_reset, min_size=0, max_size=self._size
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._pool.close()
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self._pool.terminate()
+
+    async def _connect(self, *_: object, **__: object) -> Any:
+        connection = await self._server.connect()
+        try:
+            await self._migrations.apply(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    @asynccontextmanager
+    async def link(self, lane: Lane) -> AsyncIterator[Link]:
+        """Lend a connection. Raises `Busy` where all of this kind are in use for too long."""
+        with translated(self.place):
+            async with self.attended(lane.limit_s):
+                await self._enter(lane)
+                try:
+                    connection = await self._pool.acquire()
+                except BaseException:
+                    self._free[lane].release()
+                    raise
+        link = Link(connection, self, lane)
+        try:
+            yield link
+        finally:
+            try:
+                await link.close()
+                await self._pool.release(connection)
+            finally:
+                self._free[lane].release()
+
+    @asynccontextmanager
+    async def attended(self, limit_s: float, lost: Callable[[], bool] = lambda: False) -> AsyncIterator[None]:
+        """Raise `TimeoutError` inside as soon as the server does not answer, or after `limit_s` anyway.
+
+        `lost` tells whether the connection in question is closed: the driver lets a COPY that waits for
+        room in the socket wait on.
+        """
+        async with asyncio.timeout(limit_s) as limit:
+            watch = asyncio.create_task(self._watch(limit, lost))
+            try:
+                yield
+            finally:
+                watch.cancel()
+
+    async def _watch(self, limit: asyncio.Timeout, lost: Callable[[], bool]) -> None:
+        answers = True
+        while answers:
+            await asyncio.sleep(self._patience_s)
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    await self._probe()
+                answers = not lost()
+            except (StoreError, TimeoutError):
+                answers = False
+        limit.reschedule(asyncio.get_running_loop().time())
+
+    async def _enter(self, lane: Lane) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._free[lane].acquire()
+        except TimeoutError:
+            raise Busy(f"All connections to {self.place.text} for this are in use. Try again.") from None
+
+
+async def _no_reset(_: object) -> None:
+    """Spare the round trip: nothing that we do leaves anything in the session."""
+
+
+async def _in_turns(rows: Iterable[tuple[object, ...]]) -> AsyncIterator[tuple[object, ...]]:
+    """Yield the rows, and let other tasks run after every 500."""
+    for number, row in enumerate(rows):
+        if number % 500 == 499:
+            await asyncio.sleep(0)
+        yield row

@@ -1,0 +1,115 @@
+"""The current revision of a dataset, on every request, for the price of a fraction of a lookup."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from service.adapters.postgres.connections import Server
+from service.adapters.postgres.errors import translated
+from service.adapters.postgres.rows import COLUMNS, Seen, dataset_of
+from service.domain.datasets import Dataset
+from service.domain.errors import AeroliteError, StoreUnavailable
+
+# No row for what is as it was seen; a row of nulls for what was seen and is no more (another database).
+_LOOKUP = f"""
+SELECT seen.name AS asked, {COLUMNS}
+FROM unnest($1::text[], $2::bigint[]) AS seen (name, revision)
+LEFT JOIN aerolite.datasets AS d ON d.name = seen.name COLLATE "C"
+WHERE d.revision IS DISTINCT FROM seen.revision
+"""
+
+_Waiter = tuple[str | None, "asyncio.Future[Dataset | None]"]
+
+
+class Freshness:
+    """Asks on a connection of its own, one lookup after the other.
+
+    A lookup serves all that were waiting when it was sent, and none that came later: so nobody gets an
+    answer that is older than his question. `limit_s` bounds a lookup, a new connection included.
+    """
+
+    def __init__(self, server: Server, seen: Seen, *, limit_s: float) -> None:
+        self._server = server
+        self._seen = seen
+        self._limit_s = limit_s
+        self._connection: Any = None
+        self._waiting: list[_Waiter] = []
+        self._turns: asyncio.Task[None] | None = None
+
+    async def dataset(self, name: str) -> Dataset | None:
+        """Return the current revision."""
+        return await self._ask(name)
+
+    async def probe(self) -> None:
+        """Return if the server answers."""
+        await self._ask(None)
+
+    async def close(self) -> None:
+        """End it; whoever waits is told that the store is unavailable."""
+        if self._turns is not None:
+            self._turns.cancel()
+            await asyncio.wait([self._turns])
+        self._drop()
+
+    def _ask(self, name: str | None) -> asyncio.Future[Dataset | None]:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append((name, waiter))
+        if self._turns is None:
+            self._turns = asyncio.create_task(self._take_turns())
+        return waiter
+
+    async def _take_turns(self) -> None:
+        waiting: Sequence[_Waiter] = ()
+        try:
+            while self._waiting:
+                waiting, self._waiting = self._waiting, []
+                await self._serve(waiting)
+        finally:
+            self._turns = None
+            _fail([*waiting, *self._waiting], StoreUnavailable(f"{self._server.place.text} is being left."))
+            self._waiting = []
+
+    async def _serve(self, waiting: Sequence[_Waiter]) -> None:
+        try:
+            found = await self._look({name for name, _ in waiting if name is not None})
+        except AeroliteError as error:
+            _fail(waiting, error)
+            return
+        for name, waiter in waiting:
+            if not waiter.done():  # who was cancelled waits no more
+                waiter.set_result(None if name is None else found[name])
+
+    async def _look(self, names: set[str]) -> dict[str, Dataset | None]:
+        found = {name: self._seen.get(name) for name in names}
+        revisions = [None if dataset is None else dataset.revision for dataset in found.values()]
+        with translated(self._server.place):
+            try:
+                async with asyncio.timeout(self._limit_s):
+                    if self._connection is None or self._connection.is_closed():
+                        self._connection = await self._server.connect()
+                    if not names:
+                        await self._connection.execute("SELECT 1")
+                        return {}
+                    rows = await self._connection.fetch(_LOOKUP, list(found), revisions)
+            except BaseException:
+                self._drop()
+                raise
+        for row in rows:
+            name = row["asked"]
+            found[name] = dataset_of(row)
+            self._seen.put(name, found[name])
+        return found
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+def _fail(waiting: Sequence[_Waiter], error: AeroliteError) -> None:
+    for _, waiter in waiting:
+        if not waiter.done():
+            # One exception for each: raised in several tasks, one would gather all their tracebacks.
+            waiter.set_exception(type(error)(error.detail))
