@@ -133,7 +133,7 @@ def test_scripts_of_the_workflow_are_clean(workflow: dict[str, Any]) -> None:
 
 def scripts() -> list[Path]:
     """List the shell scripts of the repository."""
-    candidates = [*ROOT.glob("scripts/*"), *ROOT.glob(".ci/*")]
+    candidates = sorted([*ROOT.glob("scripts/*"), *ROOT.glob(".ci/*")])
     return [path for path in candidates if re.match(rb"#!.*\b(ba)?sh\b", path.read_bytes()[:64])]
 
 
