@@ -59,6 +59,23 @@ class Column:
     type: ColumnType = ColumnType.EMPTY
     textual: bool = False
 
+    def holds(self, kind: ColumnType, *, text: bool) -> bool:
+        """Whether a value of this kind fits as the column is; `text`: the value is a cell of text."""
+        return self.type is ColumnType.EMPTY or join(self.type, kind, textual=text) is self.type
+
+    def taking(self, kind: ColumnType, *, text: bool) -> Column:
+        """Return the column once it has taken in a value of this kind.
+
+        A cell of text (`text`) makes the column textual, unless it is one of JSON strings or mixed values:
+        there `""` already stands for itself.
+        """
+        verbatim = self.type in {ColumnType.STRING, ColumnType.JSON}
+        textual = self.textual or (text and not verbatim)
+        joined = join(self.type, kind, textual=text)
+        if joined is self.type and textual is self.textual:
+            return self
+        return Column(self.name, joined, textual)
+
     def as_document(self) -> dict[str, Any]:
         """Return the column as a JSON document."""
         return {"name": self.name, "type": self.type.value, "textual": self.textual}

@@ -1,0 +1,5 @@
+"""Uploads on a disk."""
+
+from service.adapters.spool.disk import DiskSpool
+
+__all__ = ["DiskSpool"]
