@@ -45,7 +45,11 @@ class Restored:
     problems: list[str] = field(default_factory=list)
 
 
-async def put_back(resources: Resources, changes: Sequence[Change]) -> Restored:
+async def put_back(
+    resources: Resources,
+    changes: Sequence[Change],
+    controller_timeout_s: float = CONTROLLER_TIMEOUT_S,
+) -> Restored:
     """Restore every changed object and remove every new one.
 
     Previous objects come back whole, in the order of their apply; then new ones go, in reverse, so
@@ -59,21 +63,20 @@ async def put_back(resources: Resources, changes: Sequence[Change]) -> Restored:
     for change in reversed(changed):
         if change.before is None:
             await _remove(resources, change.after, restored)
+    for workload in restored.workloads:
+        if workload["kind"] == "StatefulSet":
+            await _free(resources, workload, restored, controller_timeout_s)
     return restored
 
 
 async def _restore(resources: Resources, before: Manifest, after: Manifest, restored: Restored) -> None:
-    ref = ref_of(before)
     try:
         live = await resources.apply(as_it_was(before, after))
-        if is_workload(before):
-            restored.workloads.append(live)
-        if before["kind"] == "StatefulSet":
-            await _free_statefulset(resources, live)
-    except TimeoutError:
-        restored.problems.append(f"{ref} was put back, and its controller does not see it")
     except DeployError as problem:
-        restored.problems.append(f"{ref} could not be put back: {problem}")
+        restored.problems.append(f"{ref_of(before)} could not be put back: {problem}")
+    else:
+        if is_workload(live):
+            restored.workloads.append(live)
 
 
 async def _remove(resources: Resources, new: Manifest, restored: Restored) -> None:
@@ -89,29 +92,37 @@ async def _remove(resources: Resources, new: Manifest, restored: Restored) -> No
         restored.removed.append(ref)
 
 
-async def _free_statefulset(resources: Resources, restored: Manifest) -> None:
+async def _free(resources: Resources, statefulset: Manifest, restored: Restored, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await _delete_broken_pods(resources, statefulset)
+    except TimeoutError:
+        restored.problems.append(f"{ref_of(statefulset)} was put back, and its controller does not see it")
+    except DeployError as problem:
+        restored.problems.append(f"{ref_of(statefulset)} may wait for a broken pod: {problem}")
+
+
+async def _delete_broken_pods(resources: Resources, statefulset: Manifest) -> None:
     """Delete the pods that never became ready.
 
     A StatefulSet waits for a broken pod for ever, even once its template is good again:
     https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
     """
-    good = await _good_revision(resources, restored)
+    good = await _good_revision(resources, statefulset)
     for pod in await resources.list_all("v1", "pods"):
-        if owned_by(pod, restored) and label(pod, REVISION_HASH) != good and not is_ready(pod):
+        if owned_by(pod, statefulset) and label(pod, REVISION_HASH) != good and not is_ready(pod):
             await resources.delete(pod)
 
 
-async def _good_revision(resources: Resources, restored: Manifest) -> str | None:
+async def _good_revision(resources: Resources, statefulset: Manifest) -> str | None:
     """Wait until the controller knows the restored template: before, it would repeat the broken."""
-    wanted = restored["metadata"]["generation"]
-    async with asyncio.timeout(CONTROLLER_TIMEOUT_S):
-        while True:
-            live = await resources.get(ref_of(restored)) or restored
-            status = live.get("status") or {}
-            if status.get("observedGeneration", 0) >= wanted:
-                revision: str | None = status.get("updateRevision")
-                return revision
-            await asyncio.sleep(resources.cluster.patience.first_delay_s)
+    while True:
+        live = await resources.get(ref_of(statefulset)) or statefulset
+        status = live.get("status") or {}
+        if status.get("observedGeneration", 0) >= statefulset["metadata"]["generation"]:
+            revision: str | None = status.get("updateRevision")
+            return revision
+        await asyncio.sleep(resources.cluster.patience.first_delay_s)
 
 
 def _version(manifest: Manifest) -> object:

@@ -33,13 +33,18 @@ class _Answer:
     start: bytes
 
 
-async def smoke_test(resources: Resources, service: str, show: Callable[[str], None]) -> None:
+async def smoke_test(
+    resources: Resources,
+    service: str,
+    show: Callable[[str], None],
+    endpoint_timeout_s: float = ENDPOINT_TIMEOUT_S,
+) -> None:
     """GET /readyz, /versions, and /data under the first and the newest contract.
 
     Speaks to a pod that gets the Service's traffic. A service that wants a key (401) passes where
     it says under which contract it wants it. Raises `SmokeTestFailed` that says what was answered.
     """
-    pod, port = await _endpoint(resources, service)
+    pod, port = await _endpoint(resources, service, endpoint_timeout_s)
     async with port_forward(resources, pod, port) as tunnel:
         url = f"http://127.0.0.1:{tunnel.local_port}"
         timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
@@ -93,10 +98,10 @@ def _contracts(answer: _Answer) -> list[str]:
     return dates
 
 
-async def _endpoint(resources: Resources, service: str) -> tuple[Ref, int]:
+async def _endpoint(resources: Resources, service: str, timeout_s: float) -> tuple[Ref, int]:
     """Wait for a ready pod behind the Service: its endpoints come a moment after readiness."""
     try:
-        async with asyncio.timeout(ENDPOINT_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             while True:
                 slices = await resources.list_all(
                     "discovery.k8s.io/v1",
@@ -108,9 +113,7 @@ async def _endpoint(resources: Resources, service: str) -> tuple[Ref, int]:
                         return found
                 await asyncio.sleep(resources.cluster.patience.first_delay_s)
     except TimeoutError:
-        raise SmokeTestFailed(
-            f"the Service {service} has no ready pod after {ENDPOINT_TIMEOUT_S:.0f} s"
-        ) from None
+        raise SmokeTestFailed(f"the Service {service} has no ready pod after {timeout_s:.0f} s") from None
 
 
 def _ready(endpoint_slice: Manifest, namespace: str) -> tuple[Ref, int] | None:

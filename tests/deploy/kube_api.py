@@ -250,31 +250,41 @@ class KubeApi:
         since = int(request.query["resourceVersion"])
         assert "timeoutSeconds" in request.query, "a watch without a time limit never ends"
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        # A client may be gone before it is answered, as when its wait is over.
+        with suppress(ConnectionError):
+            await self._stream(request, response, kind, namespace, since)
+        return response
+
+    async def _stream(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        kind: Kind,
+        namespace: str | None,
+        since: int,
+    ) -> None:
         await response.prepare(request)
         if since < self.store.oldest or self.faults["gone"] > 0:
             self.faults["gone"] = max(self.faults["gone"] - 1, 0)
             status = {"code": 410, "reason": "Expired", "message": f"too old resource version: {since}"}
             await response.write(_line("ERROR", status))
-            return response
-        # The server is torn down with watches open.
-        with suppress(ConnectionError):
-            await response.write(_line("BOOKMARK", {"metadata": {"resourceVersion": str(since)}}))
-            while True:
-                changed = self.store.changed
-                for event in self.store.history:
-                    if event.version <= since or event.key[:2] != (kind.plural, namespace):
-                        continue
-                    since = event.version
-                    line = _line(event.change, event.obj)
-                    if self.faults["drop watch"] > 0:
-                        self.faults["drop watch"] -= 1
-                        await response.write(line[: len(line) // 2])
-                        assert request.transport is not None
-                        request.transport.abort()
-                        return response
-                    await response.write(line)
-                await changed.wait()
-        return response
+            return
+        await response.write(_line("BOOKMARK", {"metadata": {"resourceVersion": str(since)}}))
+        while True:
+            changed = self.store.changed
+            for event in self.store.history:
+                if event.version <= since or event.key[:2] != (kind.plural, namespace):
+                    continue
+                since = event.version
+                line = _line(event.change, event.obj)
+                if self.faults["drop watch"] > 0:
+                    self.faults["drop watch"] -= 1
+                    await response.write(line[: len(line) // 2])
+                    assert request.transport is not None
+                    request.transport.abort()
+                    return
+                await response.write(line)
+            await changed.wait()
 
     def _log(self, request: web.Request, key: Key) -> web.Response:
         pod = self.store.get(*key)
@@ -302,16 +312,19 @@ class KubeApi:
         reader, writer = await asyncio.open_connection("127.0.0.1", local)
 
         async def answers() -> None:
-            while chunk := await reader.read(1 << 16):
-                await socket.send_bytes(b"\x00" + chunk)
-            await socket.close()
+            with suppress(ConnectionError):
+                while chunk := await reader.read(1 << 16):
+                    await socket.send_bytes(b"\x00" + chunk)
+                await socket.close()
 
         answering = asyncio.ensure_future(answers())
-        async for message in socket:
-            if message.type is WSMsgType.BINARY:
-                writer.write(message.data[1:])
-        answering.cancel()
-        writer.close()
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.BINARY:
+                    writer.write(message.data[1:])
+        finally:
+            answering.cancel()
+            writer.close()
         return socket
 
     async def _service_port(self, tag: str) -> int:
