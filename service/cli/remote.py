@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from types import TracebackType
 from typing import Any, Self
@@ -67,7 +68,9 @@ class RemoteLoader:
             ) as response:
                 return _receipt(response, await response.read())
         except aiohttp.ClientConnectorError as error:
-            reason = error.os_error.strerror or str(error)
+            # asyncio puts words of its own into `strerror`; names that are not found have no errno.
+            number, words = error.os_error.errno, error.os_error.strerror
+            reason = os.strerror(number) if number and number > 0 else words
             raise CommandError(f"{self._url} cannot be reached: {reason}.") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or "no answer in time"
