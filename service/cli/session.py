@@ -72,7 +72,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 def explain(error: AeroliteError | CommandError) -> str:
     """Return what an error says, with the line of the file where that is known and not said."""
     line = error.line if isinstance(error, AeroliteError) else None
-    return str(error) if line is None or str(line) in str(error) else f"{error} (line {line})"
+    said = line is None or f"line {line}" in str(error).lower()
+    return str(error) if said else f"{error} (line {line})"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

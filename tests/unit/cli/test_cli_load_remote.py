@@ -232,6 +232,7 @@ def test_skipped_records_are_told(invoke: Invoke, server: Server, landings: Path
     ("answer", "sentence"),
     [
         (problem(422, detail="Row has 3 cells.", line=17), "landings.csv: Row has 3 cells. (line 17)\n"),
+        (problem(422, detail="Two of 2 cells.", line=2), "landings.csv: Two of 2 cells. (line 2)\n"),
         (problem(422, detail="Line 17 has 3 cells.", line=17), "landings.csv: Line 17 has 3 cells.\n"),
         (problem(401, detail="This key is not known."), "landings.csv: This key is not known.\n"),
         (problem(422, detail="Cell \x1b[2J\n."), "landings.csv: Cell \\x1b[2J\\n.\n"),
@@ -269,11 +270,14 @@ def test_the_first_failure_ends_it(invoke: Invoke, server: Server, tmp_path: Pat
     assert [received.path for received in server.received] == ["/datasets/a", "/datasets/b"]
 
 
-def test_nobody_there_is_a_sentence(invoke: Invoke, landings: Path) -> None:
-    """Where nothing listens the command tells where it looked."""
-    result = invoke("load", str(landings), "--url", "http://127.0.0.1:1")
+@pytest.mark.parametrize(
+    ("url", "reason"), [("http://127.0.0.1:1", "Connection refused"), ("http://nowhere.invalid", "")]
+)
+def test_nobody_there_is_a_sentence(invoke: Invoke, landings: Path, url: str, reason: str) -> None:
+    """Where nothing listens, or nothing has that name, the command tells where it looked and why not."""
+    result = invoke("load", str(landings), "--url", url)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"aerolite: {landings}: http://127.0.0.1:1 cannot be reached: ")
+    assert result.stderr.startswith(f"aerolite: {landings}: {url} cannot be reached: {reason}")
 
 
 @pytest.mark.parametrize(
