@@ -14,7 +14,7 @@ help:  ## Show this list
 run: $(READY)  ## Serve on port 8080 from SQLite
 	$(BIN)/aerolite serve
 
-test: $(READY)  ## Run every test but those that need Docker or a cluster
+test: $(READY) .venv-checkov/.ready  ## Run every test but those that need Docker or a cluster
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not e2e and not cluster" --cov --cov-report=term --cov-fail-under=95
 
 check: $(READY)  ## Lint, format, types, arrows, contract lock
@@ -49,9 +49,15 @@ docs: $(READY)  ## Generate what docs/ takes from the code
 	$(BIN)/python scripts/settings_page.py
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) .venv-checkov build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[postgres,deploy,test,dev]'
+	touch $@
+
+# checkov pins versions that the service must not be held to, so it lives apart.
+.venv-checkov/.ready: tests/manifests/checkov.txt
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/python -m pip install --quiet -r tests/manifests/checkov.txt
 	touch $@

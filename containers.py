@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dependency_injector import containers, providers
-from service.adapters.spool import DiskSpool
 
 from service.adapters.clock import SystemClock
 from service.adapters.memory import MemoryStorage
+from service.adapters.spool import DiskSpool
 from service.adapters.sqlite import SqliteStorage
 from service.contracts import released
 from service.domain.access import Scope
@@ -17,6 +17,7 @@ from service.http.cors import Cors
 from service.http.data import DataResource
 from service.http.datasets import DatasetsResource
 from service.http.favorite import FavoriteResource
+from service.http.keys import KeysResource
 from service.http.lifecycle import Lifecycle
 from service.http.observe import AccessLog, Metrics, RequestIds
 from service.http.pipeline import Shared
@@ -84,8 +85,10 @@ class Container(containers.DeclarativeContainer):
     access = providers.Singleton(
         Access,
         storage.provided.documents,
+        clock,
         anonymous_scopes=providers.Callable(anonymous_scopes, settings),
         admin_key=settings.provided.admin_key,
+        first=registry.provided.first.date,
     )
     reading = providers.Singleton(Reading, datasets)
     loading = providers.Singleton(Loading, datasets, spool, providers.Callable(limits, settings))
@@ -119,6 +122,7 @@ class Container(containers.DeclarativeContainer):
         datasets=providers.Singleton(DatasetsResource, datasets, loading, editing, uploads),
         records=providers.Singleton(RecordsResource, reading, loading, editing, uploads),
         favorite=providers.Singleton(FavoriteResource, settings.provided.favorite_athlete),
+        keys=providers.Singleton(KeysResource, access, registry, uploads),
         versions=providers.Singleton(VersionsResource, registry),
     )
     probes = providers.Singleton(

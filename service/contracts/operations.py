@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from service.contracts.declarations import Answer, Operation
 from service.contracts.schemas import (
+    API_KEY,
     CSV,
     DATASET,
     DELIMITER,
     JSON,
     KEY,
+    KEY_ID,
     NAME,
     NDJSON,
     ON_CONFLICT,
     ON_ERROR,
     PAGE,
+    PIN,
     READING,
     RECEIPT,
     RECORD,
     RECORD_KEY,
     RECORDS,
+    SCOPE,
     UPLOAD,
     WIDEN,
     entity,
@@ -29,6 +33,7 @@ MERGE_PATCH = "application/merge-patch+json"
 _PAGE = {200: Answer("A page.", {JSON: PAGE, NDJSON: RECORD, CSV: {"type": "string"}})}
 _RECEIPT = {200: Answer("Done.", {JSON: RECEIPT})}
 _LOADED = {201: Answer("Loaded.", {JSON: RECEIPT}, {"Location": "Where it is."})}
+_KEY = {200: Answer("The key.", {JSON: API_KEY})}
 _RECORD = {200: Answer("The record.", {JSON: RECORD})}
 _LOADING = (KEY, DELIMITER, ON_ERROR)
 _TYPED = ("type.",)
@@ -99,6 +104,37 @@ OPERATIONS = (
     Operation(
         "favorite.read", "GET", "/favorite", "Name the favorite athlete.",
         answers={200: Answer("The athlete.", {JSON: entity("A favorite.", {"athlete": {"type": "string"}})})},
+    ),
+    Operation(
+        "keys.list", "GET", "/keys", "List the API keys.", scope="admin", bound=False,
+        answers={200: Answer("All keys.", {JSON: entity("Keys.", {
+            "keys": {"type": "array", "items": API_KEY},
+        })})},
+    ),
+    Operation(
+        "keys.create", "POST", "/keys", "Make an API key.", scope="admin", bound=False,
+        body={JSON: entity("A key wanted.", {
+            "name": {"type": "string", "minLength": 1, "maxLength": 200},
+            "scopes": {"type": "array", "items": SCOPE},
+        })},
+        answers={201: Answer("The key, this once.", {JSON: API_KEY}, {"Location": "Where it is."})},
+    ),
+    Operation("keys.self", "GET", "/keys/self", "Tell who I am.", bound=False, answers=_KEY),
+    Operation(
+        "keys.self.pin", "POST", "/keys/self/pin", "Move my pin.",
+        bound=False, body={JSON: PIN}, answers=_KEY,
+    ),
+    Operation(
+        "key.read", "GET", "/keys/{id}", "Tell of a key.",
+        scope="admin", bound=False, parameters=(KEY_ID,), answers=_KEY,
+    ),
+    Operation(
+        "key.revoke", "DELETE", "/keys/{id}", "Revoke a key.",
+        scope="admin", bound=False, parameters=(KEY_ID,), answers={204: Answer("Revoked.")},
+    ),
+    Operation(
+        "key.pin", "POST", "/keys/{id}/pin", "Set a key's pin.",
+        scope="admin", bound=False, parameters=(KEY_ID,), body={JSON: PIN}, answers=_KEY,
     ),
     Operation(
         "versions.list", "GET", "/versions", "List the contracts.", bound=False,

@@ -71,7 +71,7 @@ def resolve(registry: Registry, header: Sequence[str], pin: date | None, now: da
 def _asked(registry: Registry, header: Sequence[str], today: date) -> date:
     """Return the one day that the header's values name; a proxy may have joined them by commas."""
     values = [value.strip(" \t") for line in header for value in line.split(",")]
-    requested = ", ".join(header)
+    requested = ", ".join(line.strip(" \t") for line in header)
     days = set()
     for value in values:
         try:

@@ -82,6 +82,21 @@ DATASET = entity(
     },
 )
 
+SCOPE: JsonSchema = {"enum": ["read", "write", "sql:read", "sql:write", "admin"]}
+
+API_KEY = entity(
+    "An API key.",
+    {"id": NULLABLE_STRING, "scopes": {"type": "array", "items": SCOPE}, "pin": NULLABLE_STRING},
+    {
+        "name": NULLABLE_STRING,
+        "created": {"type": "string"},
+        "contract": NULLABLE_STRING,
+        "key": {"type": "string"},
+    },
+)
+
+PIN = entity("A day.", {"date": {"type": "string", "format": "date"}})
+
 PROBLEM_DOCUMENT = entity(
     "An error (RFC 9457).",
     {
@@ -127,4 +142,5 @@ ON_CONFLICT = Parameter(
 WIDEN = Parameter("widen", "Let columns grow to types that fit.", {"enum": ["0", "1"], "default": "0"})
 
 NAME = Parameter("name", "The dataset's name.", place="path")
+KEY_ID = Parameter("id", "The key's id.", place="path")
 RECORD_KEY = Parameter("key", "The record's key, or `@` and its position.", place="path")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Self
 
 from service.domain.errors import AeroliteError
 from service.http.lifecycle import Lifecycle
@@ -25,7 +26,7 @@ class Background:
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Background:
+    async def __aenter__(self) -> Self:
         """Start."""
         self._task = asyncio.create_task(self._run())
         return self

@@ -1,4 +1,4 @@
-"""The response cache: finished answers by what they depend on, bounded in bytes, least recently used first out.
+"""The response cache: finished answers, bounded in bytes; the least recently used goes first.
 
 An entry is served only after its dataset's revision was checked, so a hit is never stale.
 """

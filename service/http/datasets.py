@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ from service.domain.datasets import Dataset, check_name
 from service.domain.errors import InvalidContent
 from service.http.answers import Answer, Ask
 from service.http.conditions import guard_of
+from service.http.moments import moment
 from service.http.uploads import Uploads
 from service.ports.storage import Datasets
 from service.usecases.editing import Editing
@@ -101,17 +101,13 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "revision": dataset.revision,
         "columns": [{"name": column.name, "type": column.type.value} for column in dataset.schema.columns],
         "bytes": dataset.size_bytes,
-        "created": _moment(dataset.created),
-        "updated": _moment(dataset.updated),
+        "created": moment(dataset.created),
+        "updated": moment(dataset.updated),
     }
 
 
 def _described(dataset: Dataset) -> Answer:
     return Answer(Reply(200, Document(describe(dataset))), tag=(dataset.name, dataset.revision))
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _patch_of(body: bytes) -> dict[str, Any]:

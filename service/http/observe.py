@@ -49,8 +49,8 @@ class Metrics:
             ["operation"], buckets=_BUCKETS_S, registry=self.registry,
         )  # fmt: skip
         self._cache = {
-            name: Gauge(f"aerolite_cache_{name}", help, registry=self.registry)
-            for name, help in (
+            name: Gauge(f"aerolite_cache_{name}", meaning, registry=self.registry)
+            for name, meaning in (
                 ("hits", "Answers from the cache."),
                 ("misses", "Answers that were made and could be kept."),
                 ("bytes", "Bytes of the answers that are kept."),

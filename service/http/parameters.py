@@ -76,7 +76,7 @@ def fields(query: Query, columns: tuple[Column, ...]) -> tuple[str, ...] | None:
 
 
 def names_of(parameter: str, text: str) -> tuple[str, ...]:
-    """Return the names of a list; one with a comma or quote is quoted as in CSV. Raises `InvalidParameter`."""
+    """Return the names of a list; one with a comma is quoted as in CSV. Raises `InvalidParameter`."""
     try:
         (names,) = csv.reader([text], strict=True)
     except (csv.Error, ValueError):

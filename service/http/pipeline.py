@@ -90,14 +90,16 @@ class Endpoint:
 
     async def _answer(self, visit: Visit) -> web.StreamResponse:
         shared, request = self._shared, visit.request
-        if not self._operation.bound:
-            return await self._fresh(visit, None)
+        bound = self._operation.bound
         authorization = request.headers.get("Authorization")
         if authorization is None:
             visit.caller = caller = shared.access.anonymous
         else:
-            self._resolve(visit, None, quietly=True)
-            visit.caller = caller = await shared.access.authenticate(authorization)
+            if bound:
+                self._resolve(visit, None, quietly=True)
+            visit.caller = caller = await shared.access.authenticate(authorization, contact=bound)
+        if not bound:
+            return await self._fresh(visit, None)
         self._resolve(visit, caller)
         if not self._cacheable:
             return await self._fresh(visit, None)

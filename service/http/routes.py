@@ -8,6 +8,7 @@ from service.http.answers import Handler
 from service.http.data import DataResource
 from service.http.datasets import DatasetsResource
 from service.http.favorite import FavoriteResource
+from service.http.keys import KeysResource
 from service.http.records import RecordsResource
 from service.http.versions import VersionsResource
 
@@ -20,6 +21,7 @@ class Resources:
     datasets: DatasetsResource
     records: RecordsResource
     favorite: FavoriteResource
+    keys: KeysResource
     versions: VersionsResource
 
     def handlers(self) -> dict[str, Handler]:
@@ -40,5 +42,12 @@ class Resources:
             "record.patch": self.records.patch_one,
             "record.delete": self.records.delete_one,
             "favorite.read": self.favorite.read,
+            "keys.list": self.keys.list,
+            "keys.create": self.keys.create,
+            "keys.self": self.keys.read_own,
+            "keys.self.pin": self.keys.move_own_pin,
+            "key.read": self.keys.read,
+            "key.revoke": self.keys.revoke,
+            "key.pin": self.keys.set_pin,
             "versions.list": self.versions.list,
         }

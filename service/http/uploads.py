@@ -35,6 +35,8 @@ IDEMPOTENCY_KEPT = timedelta(hours=24)
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 STALL_TIMEOUT_S = 60.0
 MAX_RECORD_BYTES = 32 << 20
+SMALL_BYTES = 64 << 10
+"""A body that says it is no longer does not count as an upload."""
 
 _FORMATS: dict[str, tuple[InputFormat | None, str | None]] = {
     "text/csv": (InputFormat.CSV, None),
@@ -101,6 +103,9 @@ class Uploads:
                 skip_errors=parameters.choice(ask.query, "on_error", ("fail", "skip")) == "skip",
             ),
         )
+        if _is_small(ask.request):
+            yield incoming
+            return
         if self._under_way >= self._max_uploads:
             raise Busy(f"{self._max_uploads} uploads are under way; try again in a moment.")
         self._under_way += 1
@@ -155,6 +160,12 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
         if chunk is None:
             return
         yield chunk
+
+
+def _is_small(request: web.Request) -> bool:
+    """Return whether a body takes so little room that it need not be counted."""
+    length = request.content_length
+    return not request.can_read_body or (length is not None and length <= SMALL_BYTES)
 
 
 def _format_of(request: web.Request) -> tuple[InputFormat | None, str | None]:

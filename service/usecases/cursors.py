@@ -27,13 +27,17 @@ def encode(cursor: Cursor) -> str:
 
 def decode(text: str) -> Cursor:
     """Return the cursor that `encode` wrote. Raises `InvalidCursor`."""
+    if len(text) > MAX_CURSOR_CHARS:
+        raise _invalid()
     try:
-        if len(text) > MAX_CURSOR_CHARS:
-            raise ValueError
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         cursor = msgspec.msgpack.decode(base64.b64decode(padded, b"-_", validate=True), type=Cursor)
     except (ValueError, binascii.Error, msgspec.MsgspecError):
-        raise InvalidCursor("after", "Use the cursor of `next` as it was given.") from None
+        raise _invalid() from None
     if cursor.generation < 0 or not 0 <= cursor.position < 1 << 62:
-        raise InvalidCursor("after", "Use the cursor of `next` as it was given.")
+        raise _invalid()
     return cursor
+
+
+def _invalid() -> InvalidCursor:
+    return InvalidCursor("after", "Use the cursor of `next` as it was given.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from service.domain.columns import ColumnType
+from service.domain.columns import Column, ColumnType
 from service.domain.datasets import Dataset, Schema, check_name
 from service.domain.errors import Busy, IdempotencyMismatch, OutOfSpace
 from service.formats.reading import InputFormat, Reader, ReadOptions, open_reader
@@ -147,7 +148,7 @@ class Loading:
         self, name: str, upload: Upload, options: LoadOptions, guard: Guard, progress: Progress | None
     ) -> Receipt:
         current = await self._datasets.dataset(name)
-        reader = self._open(upload.path, options, ())
+        reader = await asyncio.to_thread(self._open, upload.path, options)
         async with self._datasets.replace(name) as writer:
             size_bytes = await _fill(writer, reader, progress)
             await self._check_quota(size_bytes, replaced=current)
@@ -165,7 +166,7 @@ class Loading:
             raise missing(name)
         old = current.schema
         options = replace(options, key=old.key)
-        reader = self._open(upload.path, options, old.columns, appending=True)
+        reader = await asyncio.to_thread(self._open, upload.path, options, old.columns)
         async with self._datasets.append(name, options.on_conflict) as writer:
             size_bytes = await _fill(writer, reader, progress)
             await self._check_quota(size_bytes, replaced=None)
@@ -173,9 +174,7 @@ class Loading:
             guard = replace(guard, schema_version=old.version)
             return await _commit(writer, schema, guard, reader, options, created=False)
 
-    def _open(
-        self, path: Path, options: LoadOptions, expected: tuple[Any, ...], *, appending: bool = False
-    ) -> Reader:
+    def _open(self, path: Path, options: LoadOptions, expected: tuple[Column, ...] | None = None) -> Reader:
         return open_reader(
             path,
             ReadOptions(
@@ -183,8 +182,8 @@ class Loading:
                 delimiter=options.delimiter,
                 key=options.key,
                 types=options.types,
-                expected=expected,
-                appending=appending,
+                expected=expected or (),
+                appending=expected is not None,
                 widen=options.widen,
                 skip_errors=options.skip_errors,
                 single=options.single,

@@ -17,7 +17,7 @@ PAGE_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which records are wanted: from rank `start` or behind the cursor `after`, at most `limit` (None: all)."""
+    """Which records are wanted: from rank `start` or behind `after`, at most `limit` (None: all)."""
 
     start: int = 0
     after: Cursor | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 from dependency_injector import providers
 
 from containers import Container, build_container
@@ -57,7 +57,9 @@ async def make_api(
 
     async def make(**settings: str) -> Api:
         container = make_container(**settings)
-        return await aiohttp_client(container.application(), server_kwargs={"auto_decompress": False})
+        server = TestServer(container.application())
+        await server.start_server(auto_decompress=False)
+        return await aiohttp_client(server)
 
     return make
 
@@ -65,8 +67,7 @@ async def make_api(
 @pytest.fixture
 async def api(make_api: MakeApi) -> Api:
     """Give a client of a service with the default settings."""
-    client = await make_api()
-    return client
+    return await make_api()
 
 
 METEORITES = (

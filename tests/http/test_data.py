@@ -95,9 +95,30 @@ async def test_the_newest_contract_serves_typed_pages(loaded: Api) -> None:
         "count": 5,
         "start": 1,
         "records": [
-            {"name": "Aarhus", "id": 2, "recclass": "H6", "mass (g)": 720.5, "fell": True, "found": "1951-10-02"},
-            {"name": "Abee", "id": 6, "recclass": "EH4", "mass (g)": 107000, "fell": True, "found": "1952-06-09"},
-            {"name": 'Björböle, "B"', "id": 10, "recclass": None, "mass (g)": None, "fell": False, "found": None},
+            {
+                "name": "Aarhus",
+                "id": 2,
+                "recclass": "H6",
+                "mass (g)": 720.5,
+                "fell": True,
+                "found": "1951-10-02",
+            },
+            {
+                "name": "Abee",
+                "id": 6,
+                "recclass": "EH4",
+                "mass (g)": 107000,
+                "fell": True,
+                "found": "1952-06-09",
+            },
+            {
+                "name": 'Björböle, "B"',
+                "id": 10,
+                "recclass": None,
+                "mass (g)": None,
+                "fell": False,
+                "found": None,
+            },
         ],
     }
     async with loaded.get(following, headers=NEWEST) as answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -76,7 +77,7 @@ async def test_the_instance_is_the_request_id(api: Api) -> None:
         ("POST", "/data", b"x", {"Content-Type": "image/png"}, 415, "unsupported-media-type"),
         ("POST", "/data", b"x", {**CSV, "Content-Encoding": "br"}, 415, "unsupported-media-type"),
         ("POST", "/data", b"x", {**CSV, "Content-Encoding": "gzip"}, 422, "invalid-content"),
-        ("PUT", "/datasets/x?key=id", b"a\n1\n", CSV, 422, "invalid-content"),
+        ("PUT", "/datasets/x?key=id", b"a\n1\n", CSV, 400, "unknown-column"),
         ("PUT", "/datasets/x?key=a", b"a\n1\n1\n", CSV, 409, "duplicate-key"),
         ("PUT", "/datasets/x?type.a=integer", b"a\n1\nb\n", CSV, 422, "type-mismatch"),
         ("POST", "/datasets/landings/records", b'{"id": 1}', JSON, 409, "duplicate-key"),
@@ -125,7 +126,7 @@ async def test_a_body_over_the_limit_is_refused(make_api: MakeApi) -> None:
     api = await make_api(MAX_UPLOAD_BYTES="1000")
     body = b"a\n" + b"1\n" * 1000
 
-    async def chunks():  # type: ignore[no-untyped-def]
+    async def chunks() -> AsyncIterator[bytes]:
         yield body
 
     for data in (body, chunks()):
@@ -147,23 +148,26 @@ async def test_only_get_is_valid_for_the_favorite(api: Api) -> None:
 async def test_more_uploads_at_once_than_allowed_are_told_to_come_back(make_api: MakeApi) -> None:
     """The bound is kept, `Retry-After` is sent, and room comes back when an upload ends."""
     api = await make_api(MAX_UPLOADS="1")
+    large = b"a\n" + b"1\n" * 50_000
     go_on = asyncio.Event()
 
-    async def slowly():  # type: ignore[no-untyped-def]
+    async def slowly() -> AsyncIterator[bytes]:
         yield b"a\n"
         await go_on.wait()
         yield b"1\n"
 
-    first = asyncio.create_task(api.post("/data", data=slowly(), headers={**CSV, **NEWEST}))
-    while True:
-        async with api.post("/data", data=b"a\n2\n", headers={**CSV, **NEWEST}) as answer:
-            if answer.status == 503:
-                break
-            assert answer.status == 201
-    assert answer.headers["Retry-After"] == "1"
-    assert (await answer.json())["type"] == "busy"
+    first = asyncio.create_task(_post(api, slowly()))
+    while "aerolite_uploads 1.0" not in await (await api.get("/metrics")).text():
+        await asyncio.sleep(0.01)
+    answer = await _post(api, large)
+    assert answer[:2] == (503, "1")
+    assert answer[2]["type"] == "busy"
+    assert (await _post(api, b"a\n1\n"))[0] == 201, "a small body does not count"
     go_on.set()
-    async with await first as answer:
-        assert answer.status == 201
-    async with api.post("/data", data=b"a\n3\n", headers={**CSV, **NEWEST}) as answer:
-        assert answer.status == 201
+    assert (await first)[0] == 201
+    assert (await _post(api, large))[0] == 201
+
+
+async def _post(api: Api, data: object) -> tuple[int, str | None, dict[str, object]]:
+    async with api.post("/data", data=data, headers={**CSV, **NEWEST}) as answer:
+        return answer.status, answer.headers.get("Retry-After"), await answer.json(content_type=None)

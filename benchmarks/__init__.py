@@ -1,0 +1,1 @@
+"""Ratios against peers and ceilings, measured in one run: `make bench`."""

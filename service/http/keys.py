@@ -1,0 +1,123 @@
+"""`/keys`: API keys for admins, and for each key who it is and what it is pinned to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from service.contracts.messages import Document, Reply
+from service.contracts.registry import Registry
+from service.domain.access import Scope
+from service.domain.dates import parse_version
+from service.domain.errors import InvalidContent, Unauthenticated, VersionMalformed
+from service.http.answers import Answer, Ask
+from service.http.moments import moment
+from service.http.uploads import Uploads
+from service.usecases.access import MAX_NAME_CHARS, Access, Key
+
+_SCOPES = tuple(Scope)
+
+
+class NewKey(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /keys."""
+
+    name: str
+    scopes: list[Scope]
+
+
+class NewPin(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST …/pin."""
+
+    date: str
+
+
+class KeysResource:
+    """API keys."""
+
+    def __init__(self, access: Access, registry: Registry, uploads: Uploads) -> None:
+        self._access = access
+        self._registry = registry
+        self._uploads = uploads
+
+    async def list(self, _: Ask) -> Answer:
+        """List the keys."""
+        return _answer({"keys": [self._describe(key) for key in await self._access.list()]})
+
+    async def create(self, ask: Ask) -> Answer:
+        """Make a key; its secret is told this once."""
+        wanted = _decode(await self._uploads.small_json(ask), NewKey)
+        if not 0 < len(wanted.name) <= MAX_NAME_CHARS:
+            raise InvalidContent(f"A name has 1 to {MAX_NAME_CHARS} characters.", pointer="/name")
+        key, secret = await self._access.create(wanted.name, frozenset(wanted.scopes))
+        answer = _answer({**self._describe(key), "key": secret})
+        answer.reply.status = 201
+        answer.reply.headers["Location"] = f"{ask.link_base}/keys/{key.id}"
+        return answer
+
+    async def read(self, ask: Ask) -> Answer:
+        """Tell of one key."""
+        return _answer(self._describe(await self._access.get(ask.path("id"))))
+
+    async def revoke(self, ask: Ask) -> Answer:
+        """End a key."""
+        await self._access.revoke(ask.path("id"))
+        return Answer(Reply(204))
+
+    async def set_pin(self, ask: Ask) -> Answer:
+        """Set a key's pin to any day."""
+        day = _decode(await self._uploads.small_json(ask), NewPin).date
+        return _answer(self._describe(await self._access.set_pin(ask.path("id"), _day(day))))
+
+    async def read_own(self, ask: Ask) -> Answer:
+        """Tell a caller who it is."""
+        caller = ask.caller
+        if caller.key_id is None:
+            return _answer({"id": None, "name": None, "scopes": sorted(caller.scopes), "pin": None})
+        return _answer(self._describe(await self._access.get(caller.key_id)))
+
+    async def move_own_pin(self, ask: Ask) -> Answer:
+        """Move the caller's own pin."""
+        if ask.caller.key_id is None:
+            raise Unauthenticated("Only a key has a pin: send `Authorization: Bearer KEY`.")
+        day = _decode(await self._uploads.small_json(ask), NewPin).date
+        return _answer(self._describe(await self._access.move_pin(ask.caller.key_id, _day(day))))
+
+    def _describe(self, key: Key) -> dict[str, Any]:
+        contract = None if key.pin is None else self._registry.on(key.pin)
+        return {
+            "id": key.id,
+            "name": key.name,
+            "scopes": sorted(key.scopes),
+            "created": moment(key.created),
+            "pin": None if key.pin is None else key.pin.isoformat(),
+            "contract": None if contract is None else contract.date.isoformat(),
+        }
+
+
+def _answer(value: Any) -> Answer:
+    return Answer(Reply(200, Document(value), {"Cache-Control": "no-store"}))
+
+
+def _day(text: str) -> Any:
+    try:
+        return parse_version(text)
+    except VersionMalformed as error:
+        raise InvalidContent(error.detail, pointer="/date") from None
+
+
+def _decode(body: bytes, kind: Any) -> Any:
+    """Return a body as a struct. Raises `InvalidContent` with the pointer to what is wrong."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        sentence, _, path = str(error).partition(" - at `$")
+        raise InvalidContent(f"{sentence}.", pointer=_pointer(path.rstrip("`"))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidContent(f"The body is no JSON: {error}.") from None
+
+
+def _pointer(path: str) -> str | None:
+    """Return a JSON pointer for a path of msgspec's, such as `.scopes[...]`."""
+    parts = path.replace("[...]", "").strip(".").split(".")
+    return "".join(f"/{part}" for part in parts if part) or None
