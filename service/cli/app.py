@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
 
 from service.cli.lazy import LazyCommand, LazyGroup
+from service.cli.version import version_of
 
 
 class Commands(LazyGroup):
@@ -43,14 +43,6 @@ app = typer.Typer(
     # Typer's own tracebacks show local variables, and with them passwords.
     pretty_exceptions_enable=False,
 )
-
-
-def version_of(distribution: str) -> str:
-    """Return name and version of an installed distribution."""
-    try:
-        return f"{distribution} {version(distribution)}"
-    except PackageNotFoundError:
-        return f"{distribution}, not installed but run from a checkout"
 
 
 def _show_version(wanted: bool) -> None:

@@ -13,7 +13,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import cast
 
-from service.cli.session import CommandError
+from service.cli.session import CommandError, reason
 from service.formats.options import InputFormat
 
 STANDARD_INPUT = Path("-")
@@ -60,7 +60,7 @@ class InputFile:
                     yield chunk
                     advance(len(chunk))
             except OSError as error:
-                raise CommandError(f"It cannot be read: {error.strerror}.") from error
+                raise CommandError(f"It cannot be read: {reason(error)}.") from error
 
 
 def describe(path: Path, name: str | None, form: InputFormat | None) -> InputFile:
@@ -81,7 +81,7 @@ def describe(path: Path, name: str | None, form: InputFormat | None) -> InputFil
         try:
             status = path.stat()
         except OSError as error:
-            raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
+            raise CommandError(f"{path} cannot be read: {reason(error)}.") from error
         if stat.S_ISDIR(status.st_mode):
             raise CommandError(f"{path} is a directory, not a file.")
         size_bytes = status.st_size if stat.S_ISREG(status.st_mode) else None

@@ -6,7 +6,7 @@ from http.client import HTTPConnection, HTTPException
 
 import typer
 
-from service.cli.session import Session, fail
+from service.cli.session import Session, fail, reason
 
 _TIMEOUT_S = 3.0
 _REACHED_BY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
@@ -26,8 +26,10 @@ def healthcheck(context: typer.Context) -> None:
     try:
         connection.request("GET", "/livez")
         status = connection.getresponse().status
-    except (OSError, HTTPException) as error:
-        fail(f"No answer from {host} port {settings.port}: {error}.")
+    except OSError as error:
+        fail(f"No answer from {host} port {settings.port}: {reason(error)}.")
+    except HTTPException:
+        fail(f"What listens on {host} port {settings.port} does not speak HTTP.")
     finally:
         connection.close()
     if status != 200:

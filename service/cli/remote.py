@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from types import TracebackType
 from typing import Any, Self
@@ -12,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from service.cli.loading import LoadJob, Watcher
-from service.cli.session import CommandError
+from service.cli.session import CommandError, reason
 from service.domain.errors import AeroliteError
 from service.formats.options import InputFormat
 
@@ -68,13 +67,9 @@ class RemoteLoader:
             ) as response:
                 return _receipt(response, await response.read())
         except aiohttp.ClientConnectorError as error:
-            # asyncio puts words of its own into `strerror`; names that are not found have no errno.
-            number, words = error.os_error.errno, error.os_error.strerror
-            reason = os.strerror(number) if number and number > 0 else words
-            raise CommandError(f"{self._url} cannot be reached: {reason}.") from error
+            raise CommandError(f"{self._url} cannot be reached: {reason(error.os_error)}.") from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or "no answer in time"
-            raise CommandError(f"{self._url} broke off: {reason}.") from error
+            raise CommandError(f"{self._url} broke off: {str(error) or 'no answer in time'}.") from error
 
 
 def _parameters(job: LoadJob) -> dict[str, str]:

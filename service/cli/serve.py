@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from typing import Annotated
 
 import typer
 
-from service.cli.session import Session, run
-from service.settings import SETTINGS, Setting
+from service import logs
+from service.cli.session import Session, fail, reason, run
+from service.cli.version import version_of
+from service.settings import SETTINGS, Setting, Settings
+
+log = logging.getLogger(__name__)
 
 
 def serve(context: typer.Context, **options: str | None) -> None:
@@ -21,7 +26,19 @@ def serve(context: typer.Context, **options: str | None) -> None:
     session: Session = context.obj
     given = {name.upper(): text for name, text in options.items() if text is not None}
     settings = session.settings(given)
-    run(session.build(settings).serve().run())
+    logs.configure(settings)
+    _announce(settings)
+    try:
+        run(session.build(settings).serve().run())
+    except OSError as error:
+        fail(f"Cannot listen on {settings.host} port {settings.port}: {reason(error)}.")
+
+
+def _announce(settings: Settings) -> None:
+    """Log the settings that are not the default ones; the others are in the documentation."""
+    defaults = Settings().dump()
+    changed = {name: value for name, value in settings.dump().items() if value != defaults[name]}
+    log.info("starting %s", version_of("aerolite"), extra={"fields": changed})
 
 
 def _option(setting: Setting) -> inspect.Parameter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -74,6 +75,14 @@ def explain(error: AeroliteError | CommandError) -> str:
     line = error.line if isinstance(error, AeroliteError) else None
     said = line is None or f"line {line}" in str(error).lower()
     return str(error) if said else f"{error} (line {line})"
+
+
+def reason(error: OSError) -> str:
+    """Return why the system refused, in the system's words."""
+    # asyncio and socket put words of their own into `strerror`; an unknown host has a number of its own.
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error.strerror or error)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -18,10 +19,13 @@ class FakeServer:
     """Serves nothing, and remembers that it was asked to."""
 
     runs: int = 0
+    failure: OSError | None = None
 
     async def run(self) -> None:
-        """Return at once."""
+        """Return at once, or fail."""
         self.runs += 1
+        if self.failure is not None:
+            raise self.failure
 
 
 @dataclass
@@ -39,6 +43,16 @@ class FakeServices:
     def serve(self) -> FakeServer:
         """Return the server."""
         return self.server
+
+
+@pytest.fixture(autouse=True)
+def logging_untouched() -> Iterator[None]:
+    """Put the root logger back: a command configures it for its process, and here it shares that."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from service.cli.app import Commands, version_of
+from service.cli.app import Commands
 from service.cli.lazy import LazyCommand
+from service.cli.version import version_of
 from tests.unit.cli.conftest import Invoke
 
 

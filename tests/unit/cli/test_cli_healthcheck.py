@@ -59,7 +59,7 @@ def test_nobody_there_is_unhealthy(invoke: Invoke) -> None:
         port = unused.getsockname()[1]
         result = invoke("healthcheck", environment={"PORT": str(port)})
     assert result.exit_code == 1
-    assert f"No answer from 127.0.0.1 port {port}" in result.stderr
+    assert f"No answer from 127.0.0.1 port {port}: Connection refused." in result.stderr
 
 
 def test_another_protocol_is_unhealthy(invoke: Invoke) -> None:
@@ -70,7 +70,7 @@ def test_another_protocol_is_unhealthy(invoke: Invoke) -> None:
         result = invoke("healthcheck", environment={"PORT": str(listener.getsockname()[1])})
         thread.join()
     assert result.exit_code == 1
-    assert "No answer" in result.stderr
+    assert "does not speak HTTP" in result.stderr
 
 
 def _greet(listener: socket.socket) -> None:

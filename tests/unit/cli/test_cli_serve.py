@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from pathlib import Path
 
 from service.settings import SETTINGS
@@ -74,3 +76,24 @@ def test_an_unknown_option_is_refused(invoke: Invoke) -> None:
     result = invoke("serve", "--colour", "red")
     assert result.exit_code == 2
     assert "No such option" in result.output
+
+
+def test_the_start_is_logged_without_secrets(invoke: Invoke) -> None:
+    """The first line of the log, in the form that is set, tells which settings are not the default ones."""
+    environment = {"ADMIN_KEY": "hunter2hunter2", "STORAGE_URL": "redis://:hunter2@host", "PORT": "8080"}
+    result = invoke("serve", "--cache-bytes", "0", environment=environment)
+    line = json.loads(result.stderr)
+    assert line["message"].startswith("starting aerolite")
+    assert line["CACHE_BYTES"] == 0
+    assert line["ADMIN_KEY"] == "***"
+    assert line["STORAGE_URL"] == "redis://:***@host"
+    assert "PORT" not in line
+    assert invoke("serve", "--log-level", "error").stderr == ""
+
+
+def test_an_address_that_cannot_be_had_is_a_sentence(invoke: Invoke, services: FakeServices) -> None:
+    """Where the port is taken the command says so and exits with 1."""
+    services.server.failure = OSError(errno.EADDRINUSE, "while attempting to bind")
+    result = invoke("serve", "--log-level", "error")
+    assert result.exit_code == 1
+    assert result.stderr == "aerolite: Cannot listen on 127.0.0.1 port 8080: Address already in use.\n"
