@@ -13,7 +13,7 @@ from service.cli.session import Session, fail, reason, run
 from service.cli.version import version_of
 from service.settings import SETTINGS, Setting, Settings
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("aerolite")
 
 
 def serve(context: typer.Context, **options: str | None) -> None:
