@@ -13,7 +13,6 @@ PROJECT = Path(__file__).parents[2]
 COMMANDS = {
     "debootstrap": "debootstrap",
     "docker": "docker.io",
-    "docker-compose": "docker-compose",
     "dockerd": "docker.io",
     "ip": "iproute2",
     "iptables": "iptables",
@@ -33,6 +32,8 @@ def prepare() -> None:
     if os.geteuid() != 0:
         raise Unfit("The end-to-end tests start a Docker engine of their own and must run as root.")
     missing = sorted({package for name, package in COMMANDS.items() if not shutil.which(name)})
+    if not compose_command():
+        missing.append("docker-compose")
     if not missing:
         return
     if not shutil.which("apt-get"):
@@ -46,6 +47,16 @@ def prepare() -> None:
         if done.returncode:
             last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
             raise Unfit(f"`{' '.join(command)}` failed: {' '.join(last)}")
+
+
+def compose_command() -> list[str]:
+    """Return how docker-compose is called here: as a command or as Docker's plugin; empty if neither is."""
+    for command in (["docker-compose"], ["docker", "compose"]):
+        if shutil.which(command[0]):
+            done = subprocess.run([*command, "version"], capture_output=True, check=False)
+            if done.returncode == 0:
+                return command
+    return []
 
 
 def cache_folder() -> Path:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from typing import Any
 
 from . import standins
 from .client import Api, free_port
 from .engine import CommandFailed, Engine
-from .machine import PROJECT
+from .machine import PROJECT, compose_command
 
 COMPOSE_TIMEOUT_S = 240
 
@@ -34,7 +32,7 @@ class Stack:
         """Run docker-compose in the checkout and return its output; raises `CommandFailed`."""
         profile = ("--profile", self.profile) if self.profile else ()
         return self.engine.run(
-            *(*_compose_command(), *profile, *arguments),
+            *(*compose_command(), *profile, *arguments),
             timeout_s=COMPOSE_TIMEOUT_S,
             extra_environment=self._environment,
             folder=PROJECT,
@@ -55,7 +53,7 @@ class Stack:
 
     def container(self, service: str) -> str:
         """Return the id of a service's container, also of one that has stopped."""
-        found = self.compose("ps", "--quiet", service)
+        found = self.compose("ps", "--all", "--quiet", service)
         assert found, f"{service} has no container"
         return found
 
@@ -72,11 +70,3 @@ class Stack:
         """Return `starting`, `healthy` or `unhealthy`."""
         status: str = self.inspect(service)["State"]["Health"]["Status"]
         return status
-
-
-def _compose_command() -> list[str]:
-    """Choose `docker-compose`, or the plugin where only that is there."""
-    if shutil.which("docker-compose"):
-        return ["docker-compose"]
-    subprocess.run(["docker", "compose", "version"], check=True, capture_output=True)
-    return ["docker", "compose"]

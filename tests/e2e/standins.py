@@ -26,6 +26,7 @@ RECIPES = Path(__file__).parent / "images"
 BASE = "aerolite-e2e/debian"
 NAMES = ("python", "redis", "postgres", "haproxy")
 BUILD_TIMEOUT_S = 300
+UNREAD = ("usr/share/doc", "usr/share/locale", "usr/share/man")
 
 
 def image(name: str) -> str:
@@ -80,8 +81,12 @@ def _bootstrap(engine: Engine) -> None:
             raise Unfit(f"debootstrap failed: {' '.join(done.stdout.splitlines()[-1:])}")
         (root / "etc/apt/sources.list").write_text("\n".join(_sources()) + "\n")
         (root / "etc/apt/apt.conf.d/90machine").write_text(_apt_settings())
-        for path in (root / "var/cache/apt/archives").glob("*.deb"):
-            path.unlink()
+        (root / "etc/dpkg/dpkg.cfg.d/unread").write_text(
+            "force-unsafe-io\n" + "".join(f"path-exclude=/{folder}/*\n" for folder in UNREAD)
+        )
+        for needless in ("var/cache/apt/archives", "var/lib/apt/lists", *UNREAD):
+            shutil.rmtree(root / needless)
+            (root / needless).mkdir()
         tar = subprocess.Popen(
             ["tar", "--create", "--one-file-system", "--directory", str(root), "."],
             stdout=subprocess.PIPE,
@@ -99,18 +104,29 @@ def _bootstrap(engine: Engine) -> None:
 def _sources() -> list[str]:
     """List the machine's apt sources of its own distribution, in one-line style."""
     distribution = platform.freedesktop_os_release()["ID"]
-    listed = "$(ORIGIN)|deb $(SITE) $(RELEASE) $(COMPONENT)"
+    listed = "$(ORIGIN)|$(SITE)|$(RELEASE)|$(COMPONENT)"
     targets = subprocess.run(
         ["apt-get", "indextargets", "--format", listed, "Created-By: Packages"],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    lines = [line.partition("|") for line in targets.splitlines()]
-    sources = [line for origin, _, line in lines if origin.lower() == distribution]
+    lines = [line.split("|") for line in targets.splitlines()]
+    sources = [
+        f"deb {_site(site)} {release} {component}"
+        for origin, site, release, component in lines
+        if origin.lower() == distribution
+    ]
     if not sources:
         raise Unfit(f"apt knows no source of {distribution}; run `apt-get update` first.")
     return sources
+
+
+def _site(site: str) -> str:
+    """Return an address that debootstrap takes too: of a file with mirrors, its first."""
+    if site.startswith("mirror+file:"):
+        return Path(site.removeprefix("mirror+file:")).read_text().split()[0]
+    return site
 
 
 def _apt_settings() -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +22,18 @@ def services() -> dict[str, dict[str, Any]]:
     """Read the services."""
     services: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
     return services
+
+
+def test_the_file_is_one_that_the_compose_plugin_accepts() -> None:
+    """The file fits the published schema; docker-compose 1.29 runs it in the end-to-end tests."""
+    run = subprocess.run(
+        [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", FILE],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def of_profile(services: dict[str, dict[str, Any]], profile: str) -> set[str]:

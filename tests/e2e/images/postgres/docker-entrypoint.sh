@@ -1,6 +1,6 @@
 #!/bin/sh
 # As the official image has it: an empty PGDATA becomes a cluster with POSTGRES_USER as superuser,
-# its password and POSTGRES_DB; the scripts of /docker-entrypoint-initdb.d run once, over the socket.
+# its password and POSTGRES_DB; meanwhile a server answers on the socket only.
 set -eu
 [ "$1" = postgres ] || exec "$@"
 
@@ -25,12 +25,6 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
     pg_ctl --wait start --options "-c listen_addresses=''"
     [ "$database" = postgres ] || createdb --username "$user" "$database"
-    for file in /docker-entrypoint-initdb.d/*; do
-        case "$file" in
-            *.sh) . "$file" ;;
-            *.sql) psql --set ON_ERROR_STOP=1 --username "$user" --dbname "$database" --file "$file" ;;
-        esac
-    done
     pg_ctl --wait --mode fast stop
 fi
 shift
