@@ -1,0 +1,218 @@
+"""One database file: opened when it is there, watched for commits, read and written in whole transactions."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from service.adapters.sqlite.connections import (
+    Pool,
+    Turns,
+    Work,
+    Worker,
+    connect,
+    connect_writer,
+    reading,
+    work_on,
+    writing,
+)
+from service.adapters.sqlite.failures import Locked, translated
+from service.adapters.sqlite.tables import migrate
+from service.domain.errors import StoreError, StoreUnavailable
+
+T = TypeVar("T")
+
+SNAPSHOTS = 64
+"""Snapshots at the same time; each has a connection, a thread and up to 2 MiB of cache."""
+
+Version = tuple[int, int]
+"""Changes with every commit that anyone makes: the opening of the file, and SQLite's `data_version`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The connections to the file that stood at the path when it was opened."""
+
+    number: int
+    identity: tuple[int, int]
+    writer: Worker
+    watch: sqlite3.Connection
+    readers: Pool
+    snapshots: Pool
+    turn: Turns
+
+    async def close(self) -> None:
+        await self.readers.close()
+        await self.snapshots.close()
+        self.watch.close()
+        await self.writer.close()
+
+
+class Database:
+    """The file at `path`.
+
+    `timeout_s` is how long a write waits for those before it, in this process and others. `max_bytes`
+    bounds the file (None: the disk does).
+    """
+
+    def __init__(self, path: Path, *, readers: int, timeout_s: float, max_bytes: int | None) -> None:
+        self._path = path
+        self._text = str(path)
+        self._readers = readers
+        self._timeout_s = timeout_s
+        self._max_bytes = max_bytes
+        self._opening = asyncio.Lock()
+        self._numbers = itertools.count(1)
+        self._opened: _Opened | None = None
+        self._seen = False  # a file that was there once is never made anew, empty
+
+    async def open(self) -> None:
+        """Open the file, and create it if it is absent.
+
+        Raises `StoreError` where waiting cannot help; a file that others keep locked is opened later.
+        """
+        try:
+            with translated(self._path):
+                await asyncio.to_thread(self._path.parent.mkdir, parents=True, exist_ok=True)
+                self._opened = await self._open()
+        except Locked:
+            return
+        except StoreUnavailable as error:
+            raise StoreError(error.detail) from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            with translated(self._path):
+                await opened.close()
+
+    async def read(self, query: Work[T]) -> T:
+        """Run a query in one read transaction on a pooled connection."""
+        opened = await self._current()
+        with translated(self._path):
+            async with opened.readers.take() as worker:
+                return await worker.call(reading(query))
+
+    async def write(self, change: Work[T]) -> T:
+        """Run a change in one write transaction: it is durable when this returns, or undone if it raises."""
+        deadline = time.monotonic() + self._timeout_s
+        opened = await self._current()
+        with translated(self._path):
+            async with opened.turn.take():
+                return await opened.writer.call(writing(change, deadline))
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[Held]:
+        """Keep one state of the database for reading. Raises `Busy` where too many are kept."""
+        opened = await self._current()
+        async with opened.snapshots.take() as worker:
+            held = Held(worker, self._path)
+            await held.read(_begin)
+            try:
+                yield held
+            finally:
+                await held.read(_end)
+
+    def version(self) -> Version | None:
+        """Return what changes with each commit of anyone, or None where the file must be opened first.
+
+        Cheap (about 5 microseconds) and called on the event loop; its connection never writes, so it sees
+        the commits of this process as it sees those of others. Raises `StoreUnavailable`.
+        """
+        opened = self._opened
+        with translated(self._path):
+            if opened is None or opened.identity != self._identity():
+                return None
+            rows = opened.watch.execute("PRAGMA data_version").fetchall()
+        return opened.number, rows[0][0]
+
+    async def opened_version(self) -> Version:
+        """Return `version`, having opened the file if need be."""
+        await self._current()
+        version = self.version()
+        if version is None:
+            raise StoreUnavailable(f"The database file {self._path} is being replaced. Try again.")
+        return version
+
+    async def _current(self) -> _Opened:
+        """Return the connections to the file that stands at the path now."""
+        with translated(self._path):
+            if self._opened is not None and self._opened.identity == self._identity():
+                return self._opened
+            async with self._opening:
+                opened = self._opened
+                if opened is None or opened.identity != self._identity():
+                    await self.close()
+                    opened = self._opened = await self._open()
+                return opened
+
+    def _identity(self) -> tuple[int, int]:
+        """Return what tells the file from another at the same path, put there meanwhile."""
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            raise StoreUnavailable(f"The database file {self._path} is gone. Put it back.") from None
+        return status.st_dev, status.st_ino
+
+    async def _open(self) -> _Opened:
+        timeout_s = self._timeout_s
+        connect_reader = partial(connect, self._path, timeout_s=timeout_s)
+        writer = await work_on(
+            partial(
+                connect_writer,
+                self._path,
+                create=not self._seen,
+                timeout_s=timeout_s,
+                max_bytes=self._max_bytes,
+            )
+        )
+        try:
+            await writer.call(partial(migrate, deadline=time.monotonic() + timeout_s))
+            watch = await writer.call(lambda _: connect(self._path))
+        except BaseException:
+            await writer.close()
+            raise
+        self._seen = True
+        return _Opened(
+            number=next(self._numbers),
+            identity=self._identity(),
+            writer=writer,
+            watch=watch,
+            readers=Pool(connect_reader, self._readers, timeout_s),
+            snapshots=Pool(connect_reader, SNAPSHOTS, wait_s=0.0),
+            turn=Turns(1, timeout_s, _too_many_writers),
+        )
+
+
+def _too_many_writers() -> Locked:
+    return Locked("Too many writes wait for their turn. Try again.")
+
+
+class Held:
+    """One state of the database."""
+
+    def __init__(self, worker: Worker, path: Path) -> None:
+        self._worker = worker
+        self._path = path
+
+    async def read(self, query: Work[T]) -> T:
+        """Run a query on it."""
+        with translated(self._path):
+            return await self._worker.call(query)
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN")
+
+
+def _end(connection: sqlite3.Connection) -> None:
+    connection.execute("ROLLBACK")

@@ -1,0 +1,70 @@
+"""Where SQLite's exceptions end: each becomes an error of the port that says what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from service.domain.errors import OutcomeUnknown, OutOfSpace, StoreError, StoreUnavailable
+
+_UNAVAILABLE = {
+    sqlite3.SQLITE_READONLY: "cannot be written: the file or its directory is read-only",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: look whether it is there and may be read and written",
+    sqlite3.SQLITE_PERM: "may not be opened by this user",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error",
+}
+
+_BROKEN = {
+    sqlite3.SQLITE_NOTADB: "is not an SQLite database. Name another file in STORAGE_URL",
+    sqlite3.SQLITE_CORRUPT: "is damaged. Restore it from a backup",
+}
+
+
+class Locked(StoreUnavailable):
+    """Another process holds the write lock; waiting helps."""
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system raise into errors of the port."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translation(error, path) from error
+    except OSError as error:
+        raise StoreUnavailable(f"The database {path} cannot be used: {error.strerror}.") from error
+
+
+@contextmanager
+def committing() -> Iterator[None]:
+    """Tell apart a commit that did not happen from one that may have: the disk failed under it."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if _primary(error) != sqlite3.SQLITE_IOERR:
+            raise
+        raise OutcomeUnknown(
+            f"The disk failed during the commit ({error}); the write is whole or not there."
+            " The same Idempotency-Key settles it."
+        ) from error
+
+
+def _translation(error: sqlite3.Error, path: Path) -> StoreError:
+    code = _primary(error)
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return Locked(f"Another process is writing to the database {path}. Try again.")
+    if code == sqlite3.SQLITE_FULL:
+        return OutOfSpace(f"The database {path} cannot grow: the disk or its limit is full.")
+    if code in _UNAVAILABLE:
+        return StoreUnavailable(f"The database {path} {_UNAVAILABLE[code]} ({error}).")
+    if code in _BROKEN:
+        return StoreError(f"The database {path} {_BROKEN[code]} ({error}).")
+    return StoreError(f"The database {path} failed ({error}).")
+
+
+def _primary(error: sqlite3.Error) -> int:
+    """Return the primary result code (https://sqlite.org/rescode.html), -1 where there is none."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return -1 if code is None else code & 0xFF

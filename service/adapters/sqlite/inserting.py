@@ -1,0 +1,131 @@
+"""Putting batches of records into the tables, and naming the key that is there already."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from service.adapters import commits
+from service.adapters.sqlite.heads import first_id, key_bytes, key_text
+from service.domain.records import Batch
+
+_INSERT = "INSERT INTO records (id, key, record) VALUES (?, ?, ?)"
+_STAGE = "INSERT INTO staged (id, key, record) VALUES (?, ?, ?)"
+
+Put = Callable[[sqlite3.Connection, int, int, Batch], None]
+"""Puts a batch on a shelf from a position on."""
+
+_CHUNK = 1_000
+"""Staged records that are moved by one statement."""
+
+
+def insert(connection: sqlite3.Connection, shelf: int, position: int, batch: Batch) -> None:
+    """Put a batch on a shelf from a position on. Raises `DuplicateKey` for the first key that is there."""
+    failed = _insert(connection, first_id(shelf) + position, _keys(batch), batch.records)
+    if failed is not None and batch.keys is not None:
+        raise commits.duplicate_key(batch.keys[failed])
+
+
+def stage(connection: sqlite3.Connection, shelf: int, position: int, batch: Batch) -> None:
+    """Stage a batch of an append; its keys are looked at when it is moved."""
+    ids = itertools.count(first_id(shelf) + position)
+    connection.executemany(_STAGE, zip(ids, _keys(batch), batch.records, strict=False))
+
+
+def _keys(batch: Batch) -> Iterable[bytes | None]:
+    return itertools.repeat(None) if batch.keys is None else map(key_bytes, batch.keys)
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    first: int,
+    keys: Iterable[bytes | None],
+    records: Sequence[bytes],
+) -> int | None:
+    """Insert records until a key is there already: return the index of that one, None if none is."""
+    ids = iter(range(first, first + len(records) + 1))
+    try:
+        connection.executemany(_INSERT, zip(ids, keys, records, strict=False))
+    except sqlite3.IntegrityError:
+        # Rows are taken one at a time: the last id that was taken is that of the row that failed.
+        return next(ids) - 1 - first
+    return None
+
+
+class Moved(NamedTuple):
+    """What an append did to the records."""
+
+    added: int = 0
+    replaced: int = 0
+    ignored: int = 0
+    size_change: int = 0
+
+
+def move_all(connection: sqlite3.Connection, source: int, count: int, shelf: int, position: int) -> None:
+    """Put the `count` records staged on `source` on a shelf, from a position on; keys must be new."""
+    first, target = first_id(source), first_id(shelf) + position
+    for start in range(first, first + count, _CHUNK):
+        span = (start, min(start + _CHUNK, first + count))
+        try:
+            connection.execute(
+                "INSERT INTO records (id, key, record)"
+                " SELECT id + ?, key, record FROM staged WHERE id >= ? AND id < ?",
+                (target - first, *span),
+            )
+        except sqlite3.IntegrityError:
+            # The statement is undone; row by row it fails at the first key that is there.
+            rows = staged(connection, *span)
+            keys = [key for key, _ in rows]
+            failed = _insert(connection, target + start - first, keys, [one for _, one in rows])
+            raise commits.duplicate_key(key_text(keys[failed or 0])) from None
+
+
+def staged(connection: sqlite3.Connection, start: int, end: int) -> list[tuple[bytes | None, bytes]]:
+    """Return keys and records that are staged from one id to before another."""
+    return connection.execute(
+        "SELECT key, record FROM staged WHERE id >= ? AND id < ? ORDER BY id", (start, end)
+    ).fetchall()
+
+
+def rows_of(
+    connection: sqlite3.Connection, source: int, count: int, batches: Iterable[Batch]
+) -> Iterator[tuple[bytes | None, bytes]]:
+    """Give keys and records in order: those staged on `source`, then those of the batches."""
+    first = first_id(source)
+    for start in range(first, first + count, _CHUNK):
+        yield from staged(connection, start, min(start + _CHUNK, first + count))
+    for batch in batches:
+        yield from zip(_keys(batch), batch.records, strict=False)
+
+
+def merge(
+    connection: sqlite3.Connection,
+    shelf: int,
+    position: int,
+    rows: Iterable[tuple[bytes | None, bytes]],
+    *,
+    replaces: bool,
+) -> Moved:
+    """Put records on a shelf from a position on; one whose key is there replaces that, or is ignored."""
+    first = next_id = first_id(shelf) + position
+    replaced = ignored = size_change = 0
+    for key, record in rows:
+        found = (
+            key is not None
+            and connection.execute(
+                "SELECT id, length(record) FROM records WHERE id >> 36 = ? AND key = ?", (shelf, key)
+            ).fetchone()
+        )
+        if not found:
+            connection.execute(_INSERT, (next_id, key, record))
+            next_id += 1
+            size_change += len(record)
+        elif replaces:
+            connection.execute("UPDATE records SET record = ? WHERE id = ?", (record, found[0]))
+            replaced += 1
+            size_change += len(record) - found[1]
+        else:
+            ignored += 1
+    return Moved(next_id - first, replaced, ignored, size_change)

@@ -1,0 +1,157 @@
+"""Staged writes: small ones are one transaction at the commit, large ones go to disk on the way."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from service.adapters import commits
+from service.adapters.sqlite import inserting, shelves
+from service.adapters.sqlite.committing import Committer
+from service.adapters.sqlite.heads import Stored
+from service.adapters.sqlite.inserting import Moved
+from service.domain.datasets import Schema
+from service.domain.errors import AeroliteError, StoreError, StoreUnavailable
+from service.domain.records import Batch
+from service.ports.storage import NO_GUARD, Commit, Guard, OnConflict
+
+STAGE_BYTES = 4 << 20
+"""What a writer keeps in memory before it stages: about 50 ms of the write lock."""
+
+
+class SqliteWriter:
+    """A staged write; `on_conflict` is None where it replaces.
+
+    A replace stages where its records will stay, an append apart, as the end of the dataset is known at the
+    commit only. `leases` is the set of shelves that this process is staging on.
+    """
+
+    def __init__(
+        self, committer: Committer, leases: set[int], name: str, on_conflict: OnConflict | None
+    ) -> None:
+        self._committer = committer
+        self._leases = leases
+        self._name = name
+        self._on_conflict = on_conflict
+        self._waiting: list[Batch] = []
+        self._waiting_bytes = 0
+        self._keyed = False
+        self._shelf = 0
+        self._staged = 0
+        self._staged_bytes = 0
+        self._failure: AeroliteError | None = None
+
+    async def add(self, batch: Batch) -> None:
+        """Stage records behind those added before."""
+        with self._unbroken():
+            self._waiting.append(batch)
+            self._keyed = self._keyed or batch.keys is not None
+            self._waiting_bytes += sum(map(len, batch.records))
+            if self._waiting_bytes >= STAGE_BYTES:
+                await self._flush()
+
+    async def commit(self, schema: Schema, guard: Guard = NO_GUARD) -> Commit:
+        """Make what was staged the new revision."""
+        change = self._replace if self._on_conflict is None else self._append
+        with self._unbroken():
+            return await self._committer.commit(
+                self._name,
+                guard,
+                lambda connection, stored: change(connection, stored, schema),
+                creates=self._on_conflict is None,
+            )
+
+    async def close(self) -> None:
+        """Leave what was staged, if it was not committed, to the next sweep."""
+        if self._shelf:
+            self._leases.discard(self._shelf)
+            # Where the store does not answer, the lease runs out.
+            with suppress(StoreError):
+                await self._committer.database.write(lambda connection: shelves.drop(connection, self._shelf))
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """Refuse to go on after an error, or after a cancellation that left open what was done."""
+        if self._failure is not None:
+            raise self._failure
+        self._failure = StoreUnavailable("The write was broken off. Send it again.")
+        try:
+            yield
+        except AeroliteError as error:
+            self._failure = error
+            raise
+        self._failure = None
+
+    async def _flush(self) -> None:
+        self._shelf = await self._committer.database.write(self._stage)
+        self._leases.add(self._shelf)
+        self._staged += sum(len(batch.records) for batch in self._waiting)
+        self._staged_bytes += self._waiting_bytes
+        self._waiting, self._waiting_bytes = [], 0
+
+    def _stage(self, connection: sqlite3.Connection) -> int:
+        now = self._committer.clock.now()
+        if self._shelf:
+            shelves.renew(connection, self._shelf, now)
+        shelf = self._shelf or shelves.stage(connection, now)
+        put = inserting.insert if self._on_conflict is None else inserting.stage
+        self._put_waiting(connection, shelf, self._staged, put)
+        return shelf
+
+    def _put_waiting(
+        self, connection: sqlite3.Connection, shelf: int, position: int, put: inserting.Put
+    ) -> None:
+        for batch in self._waiting:
+            put(connection, shelf, position, batch)
+            position += len(batch.records)
+
+    @property
+    def _count(self) -> int:
+        return self._staged + sum(len(batch.records) for batch in self._waiting)
+
+    @property
+    def _size_bytes(self) -> int:
+        return self._staged_bytes + self._waiting_bytes
+
+    def _replace(self, connection: sqlite3.Connection, stored: Stored, schema: Schema) -> tuple[Commit, int]:
+        if self._shelf:
+            shelves.publish(connection, self._shelf)
+        shelf = self._shelf or shelves.fill(connection)
+        self._put_waiting(connection, shelf, self._staged, inserting.insert)
+        now, count = self._committer.clock.now(), self._count
+        dataset = commits.replaced(stored.head, schema, now, count=count, size_bytes=self._size_bytes)
+        return Commit(dataset, added=count, first_position=0 if count else None), shelf
+
+    def _append(self, connection: sqlite3.Connection, stored: Stored, schema: Schema) -> tuple[Commit, int]:
+        now, first = self._committer.clock.now(), commits.present(stored.head).next_position
+        if self._shelf:
+            shelves.renew(connection, self._shelf, now)
+        moved = self._move(connection, stored.shelf, first)
+        dataset = commits.changed(
+            stored.head,
+            now,
+            schema=schema,
+            added=moved.added,
+            size_change=moved.size_change,
+            edited=moved.replaced > 0,
+        )
+        commit = Commit(
+            dataset,
+            added=moved.added,
+            replaced=moved.replaced,
+            ignored=moved.ignored,
+            first_position=first if moved.added else None,
+        )
+        return commit, stored.shelf
+
+    def _move(self, connection: sqlite3.Connection, shelf: int, position: int) -> Moved:
+        settles = self._on_conflict in {OnConflict.REPLACE, OnConflict.IGNORE}
+        if settles and self._keyed:
+            rows = inserting.rows_of(connection, self._shelf, self._staged, self._waiting)
+            return inserting.merge(
+                connection, shelf, position, rows, replaces=self._on_conflict is OnConflict.REPLACE
+            )
+        inserting.move_all(connection, self._shelf, self._staged, shelf, position)
+        self._put_waiting(connection, shelf, position + self._staged, inserting.insert)
+        return Moved(added=self._count, size_change=self._size_bytes)
