@@ -57,12 +57,16 @@ class PostgresServer:
         """Return the address of a database of this server."""
         return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
-    def start(self) -> Self:
-        """Start the server and wait until it takes connections. Blocks."""
+    def start(self, *, max_file_bytes: int | None = None) -> Self:
+        """Start the server and wait until it takes connections. Blocks.
+
+        `max_file_bytes`: none of its files may grow beyond this, as under a quota.
+        """
         assert self._process is None, "it runs already"
+        limited = [] if max_file_bytes is None else _file_limit(max_file_bytes)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binaries / "postgres", "-D", self._data, *self._options()],
+                [*limited, self._binaries / "postgres", "-D", self._data, *self._options()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -98,10 +102,6 @@ class PostgresServer:
             for process in frozen:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.resume()
-
-    def limit_files(self, max_bytes: int) -> None:
-        """Let no file that a new connection writes grow beyond this, as a quota does; needs Linux."""
-        psutil.Process(self._family()[0].pid).rlimit(psutil.RLIMIT_FSIZE, (max_bytes, max_bytes))
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[str]:
@@ -286,6 +286,11 @@ def _hand_over(*paths: Path) -> None:
 
 def _at_exit(folder: Path) -> None:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _file_limit(max_bytes: int) -> list[str]:
+    """Return a command that runs another one under the limit, which the POSIX shell counts in 512 bytes."""
+    return ["sh", "-c", f'ulimit -f {max_bytes // 512} && exec "$@"', "sh"]
 
 
 def _run(program: Path, *arguments: str) -> None:

@@ -1,14 +1,9 @@
-"""Connections: how many there are at most for what, and how long a server may say nothing.
-
-A command of ours may take long (a large COPY, the wait for another writer's lock), so no command has a time
-limit that would tell a slow server from a dead one. Instead, who waits asks the server something trivial on
-another connection; where that is not answered either, it gives up.
-"""
+"""Connections: how many there are at most for what, and what they can be asked."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from typing import Any
@@ -16,6 +11,7 @@ from typing import Any
 from service.adapters.postgres.driver import asyncpg
 from service.adapters.postgres.errors import Place, translated
 from service.adapters.postgres.migrations import Migrations
+from service.adapters.postgres.vigil import Vigil
 from service.domain.errors import AeroliteError, Busy, StoreError
 
 Row = Any
@@ -30,7 +26,7 @@ class Lane(Enum):
 
     READ = (1.0, 10.0)
     WRITE = (0.5, 600.0)
-    LOAD = (0.5, 600.0)
+    LOAD = (0.5, 3600.0)
     SNAPSHOT = (2.0, 600.0)
 
     def size(self, pool_size: int) -> int:
@@ -104,7 +100,7 @@ class Link:
     async def _answered(self, *, committing: bool = False) -> AsyncIterator[None]:
         with translated(self._connections.place, committing=committing):
             try:
-                async with self._connections.attended(self._lane.limit_s, self._lost):
+                async with self._connections.vigil.attended(self._lane.limit_s, self._lost):
                     yield
             except asyncpg.PostgresError:
                 raise  # the server has answered: the connection is as good as before
@@ -134,15 +130,15 @@ class Server:
 class Connections:
     """The connections of a process, made when they are first needed.
 
-    `migrations` are applied by the first, `probe` returns if the server answers, `timeout_s` is the time
-    after which a server that does not answer counts as gone.
+    `migrations` are applied by the first, `vigil` watches who waits, `timeout_s` is how long to wait for a
+    connection that others use.
     """
 
     def __init__(
         self,
         server: Server,
         migrations: Migrations,
-        probe: Callable[[], Awaitable[None]],
+        vigil: Vigil,
         *,
         timeout_s: float,
         pool_size: int,
@@ -150,10 +146,8 @@ class Connections:
         self._server = server
         self.place = server.place
         self._migrations = migrations
-        self._probe = probe
+        self.vigil = vigil
         self._timeout_s = timeout_s
-        # As long to wait as to ask, and the rest for the answer to get out.
-        self._patience_s = timeout_s * 0.4
         self._free = {lane: asyncio.Semaphore(lane.size(pool_size)) for lane in Lane}
         self._size = sum(lane.size(pool_size) for lane in Lane)
         self._pool: Any = None
@@ -166,6 +160,7 @@ class Connections:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self.vigil.close()
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._pool.close()
@@ -185,7 +180,7 @@ class Connections:
     async def link(self, lane: Lane) -> AsyncIterator[Link]:
         """Lend a connection. Raises `Busy` where all of this kind are in use for too long."""
         with translated(self.place):
-            async with self.attended(lane.limit_s):
+            async with self.vigil.attended(lane.limit_s):
                 await self._enter(lane)
                 try:
                     connection = await self._pool.acquire()
@@ -201,32 +196,6 @@ class Connections:
                 await self._pool.release(connection)
             finally:
                 self._free[lane].release()
-
-    @asynccontextmanager
-    async def attended(self, limit_s: float, lost: Callable[[], bool] = lambda: False) -> AsyncIterator[None]:
-        """Raise `TimeoutError` inside as soon as the server does not answer, or after `limit_s` anyway.
-
-        `lost` tells whether the connection in question is closed: the driver lets a COPY that waits for
-        room in the socket wait on.
-        """
-        async with asyncio.timeout(limit_s) as limit:
-            watch = asyncio.create_task(self._watch(limit, lost))
-            try:
-                yield
-            finally:
-                watch.cancel()
-
-    async def _watch(self, limit: asyncio.Timeout, lost: Callable[[], bool]) -> None:
-        answers = True
-        while answers:
-            await asyncio.sleep(self._patience_s)
-            try:
-                async with asyncio.timeout(self._patience_s):
-                    await self._probe()
-                answers = not lost()
-            except (StoreError, TimeoutError):
-                answers = False
-        limit.reschedule(asyncio.get_running_loop().time())
 
     async def _enter(self, lane: Lane) -> None:
         try:

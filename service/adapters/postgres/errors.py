@@ -5,6 +5,8 @@ Codes are SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.h
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import socket
 import ssl
@@ -43,6 +45,10 @@ _SENTENCES: dict[str, tuple[type[AeroliteError], str]] = {
     "40P01": (Busy, "gave way to another write"),
     "55P03": (Busy, "is busy with another write to the same dataset"),
 }
+
+
+_NO_ROOM = [os.strerror(number) for number in (errno.EDQUOT, errno.EFBIG)]
+"""What an operating system says at a quota, for which PostgreSQL has no code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,8 @@ def _translation(error: Exception, place: Place, *, committing: bool) -> Aerolit
             )
         return StoreUnavailable(f"{place.text} {_severance(error, place)}.")
     kind, sentence = _SENTENCES.get(code, (StoreError, "failed"))
+    if any(reason in str(error) for reason in _NO_ROOM):
+        kind, sentence = _SENTENCES["53100"]
     return kind(f"{place.text} {sentence} ({place.redacted(error)}).")
 
 

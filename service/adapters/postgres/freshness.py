@@ -72,9 +72,14 @@ class Freshness:
             self._waiting = []
 
     async def _serve(self, waiting: Sequence[_Waiter]) -> None:
+        limit = asyncio.timeout(self._limit_s)
         try:
-            found = await self._look({name for name, _ in waiting if name is not None})
+            with translated(self._server.place):
+                async with limit:
+                    found = await self._look({name for name, _ in waiting if name is not None})
         except AeroliteError as error:
+            if limit.expired():  # who came meanwhile must not wait as long again
+                waiting, self._waiting = [*waiting, *self._waiting], []
             _fail(waiting, error)
             return
         for name, waiter in waiting:
@@ -84,18 +89,16 @@ class Freshness:
     async def _look(self, names: set[str]) -> dict[str, Dataset | None]:
         found = {name: self._seen.get(name) for name in names}
         revisions = [None if dataset is None else dataset.revision for dataset in found.values()]
-        with translated(self._server.place):
-            try:
-                async with asyncio.timeout(self._limit_s):
-                    if self._connection is None or self._connection.is_closed():
-                        self._connection = await self._server.connect()
-                    if not names:
-                        await self._connection.execute("SELECT 1")
-                        return {}
-                    rows = await self._connection.fetch(_LOOKUP, list(found), revisions)
-            except BaseException:
-                self._drop()
-                raise
+        try:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await self._server.connect()
+            if not names:
+                await self._connection.execute("SELECT 1")
+                return {}
+            rows = await self._connection.fetch(_LOOKUP, list(found), revisions)
+        except BaseException:
+            self._drop()
+            raise
         for row in rows:
             name = row["asked"]
             found[name] = dataset_of(row)

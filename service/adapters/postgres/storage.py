@@ -13,6 +13,7 @@ from service.adapters.postgres.freshness import Freshness
 from service.adapters.postgres.migrations import Migrations
 from service.adapters.postgres.rows import Seen
 from service.adapters.postgres.sweeping import sweep
+from service.adapters.postgres.vigil import Vigil
 from service.domain.errors import StoreUnavailable
 from service.ports.clock import Clock
 
@@ -36,9 +37,8 @@ class PostgresStorage:
         migrations = Migrations()
         self._place = server.place
         self._freshness = Freshness(server, seen, limit_s=timeout_s * 0.8)
-        self._connections = Connections(
-            server, migrations, self._freshness.probe, timeout_s=timeout_s, pool_size=pool_size
-        )
+        vigil = Vigil(self._freshness.probe, timeout_s=timeout_s)
+        self._connections = Connections(server, migrations, vigil, timeout_s=timeout_s, pool_size=pool_size)
         self._warnings: tuple[str, ...] = ()
         self.datasets = PostgresDatasets(self._connections, self._freshness, migrations, seen, clock)
         self.documents = PostgresDocuments(self._connections, clock)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -14,11 +14,16 @@ from service.ports.clock import Clock
 from service.ports.storage import Storage
 from tests.clocks import FakeClock
 from tests.servers import Servers
-from tests.servers.postgres import PostgresServer, postgres_server, run_postgres
+from tests.servers.postgres import PostgresServer, run_postgres
 
 from .base import ServerBackend
 
 TABLES = ("datasets", "records", "holes", "retired", "remembered", "documents")
+
+
+def run_server() -> AbstractContextManager[PostgresServer]:
+    """Run a server whose write-ahead log, too, is in files small enough for the limit of `full`."""
+    return run_postgres(wal_segment_mib=1)
 
 
 def connect(address: str, clock: Clock) -> Storage:
@@ -58,10 +63,14 @@ class PostgresBackend(ServerBackend):
 
     @asynccontextmanager
     async def full(self) -> AsyncIterator[Storage]:
-        """Give a database on a server whose files may not grow beyond 2 MiB, as under a quota."""
-        async with postgres_server(wal_segment_mib=1) as server, server.database() as address:
-            server.limit_files((2 << 20) + 4096)
-            yield connect(address, self._clock)
+        """Run the server with a limit of 2 MiB on each of its files, as under a quota."""
+        await self.stop()
+        await asyncio.to_thread(self._server.start, max_file_bytes=2 << 20)
+        try:
+            yield self.open()
+        finally:
+            await self.stop()
+            await self.start()
 
     async def pieces(self) -> int:
         """Count the rows of all tables."""
@@ -76,6 +85,6 @@ class PostgresBackend(ServerBackend):
 @asynccontextmanager
 async def make(clock: FakeClock, tmp_path: Path, servers: Servers) -> AsyncIterator[ServerBackend]:
     """Give an empty database."""
-    server = await asyncio.to_thread(servers.get, run_postgres)
+    server = await asyncio.to_thread(servers.get, run_server)
     async with server.database() as address:
         yield PostgresBackend(server, address, clock)
