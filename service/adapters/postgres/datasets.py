@@ -27,9 +27,9 @@ from service.ports.storage import (
     StoredRecord,
 )
 
-_ALL = f"SELECT {COLUMNS} FROM aerolite.datasets AS d WHERE d.lot <> 0 ORDER BY d.name"
+_ALL = f"SELECT {COLUMNS} FROM aerolite.datasets AS d WHERE d.lot <> 0 ORDER BY d.name"  # noqa: S608 - constants
 
-_ONE = f"SELECT {COLUMNS} FROM aerolite.datasets AS d WHERE d.name = $1 AND d.lot <> 0"
+_ONE = f"SELECT {COLUMNS} FROM aerolite.datasets AS d WHERE d.name = $1 AND d.lot <> 0"  # noqa: S608 - constants
 
 _LAST_REVISION = "SELECT revision FROM aerolite.datasets WHERE name = $1"
 
@@ -41,13 +41,13 @@ SELECT {_META}, s.start, s.positions, s.records
 FROM aerolite.datasets AS d,
     aerolite.slice(d.lot, d.count, d.next_position, $3, $4, $5, NULL) AS s
 WHERE d.name = $1 AND d.lot <> 0
-"""
+"""  # noqa: S608 - constants
 
 _RECORD = f"""
 SELECT {_META}, r.position, r.record
 FROM aerolite.datasets AS d LEFT JOIN aerolite.records AS r ON r.lot = d.lot AND {{condition}}
 WHERE d.name = $1 AND d.lot <> 0
-"""
+"""  # noqa: S608 - constants
 _BY_KEY = _RECORD.format(condition="r.key = $3")
 _BY_POSITION = _RECORD.format(condition="r.position = $3")
 
@@ -58,7 +58,7 @@ _COUNT_HOLE = f"""
 INSERT INTO aerolite.holes (lot, size, segment, gone)
 VALUES ($1, {BUCKET}, $2::bigint / {BUCKET}, 1), ($1, {GROUP}, $2::bigint / {GROUP}, 1)
 ON CONFLICT (lot, size, segment) DO UPDATE SET gone = holes.gone + 1
-"""
+"""  # noqa: S608 - constants
 
 Change = Callable[[Link, Stored], Awaitable[tuple[Commit, int]]]
 """Does a change to a locked name: returns the commit, and the lot where its records are then."""

@@ -16,7 +16,7 @@ _COLUMNS = "id, body, version, tag"
 
 _LIVE = "(expires IS NULL OR expires > $3)"
 
-_GET = f"SELECT {_COLUMNS} FROM aerolite.documents WHERE kind = $1 AND id = $2 AND {_LIVE}"
+_GET = f"SELECT {_COLUMNS} FROM aerolite.documents WHERE kind = $1 AND id = $2 AND {_LIVE}"  # noqa: S608 - constants
 
 # What has expired is as if absent, so it gives way.
 _CREATE = f"""
@@ -25,31 +25,31 @@ ON CONFLICT (kind, id) DO UPDATE
 SET version = 1, body = excluded.body, tag = excluded.tag, expires = excluded.expires
 WHERE d.expires <= $3
 RETURNING {_COLUMNS}
-"""
+"""  # noqa: S608 - constants
 
 _UPDATE = f"""
 UPDATE aerolite.documents SET version = version + 1, body = $4, tag = $5, expires = $6
 WHERE kind = $1 AND id = $2 AND {_LIVE} AND version = $7
 RETURNING {_COLUMNS}
-"""
+"""  # noqa: S608 - constants
 
 _REMOVE = f"""
 DELETE FROM aerolite.documents
 WHERE kind = $1 AND id = $2 AND {_LIVE} AND ($4::bigint IS NULL OR version = $4)
 RETURNING {_COLUMNS}
-"""
+"""  # noqa: S608 - constants
 
 _LIST = f"""
 SELECT {_COLUMNS} FROM aerolite.documents
 WHERE kind = $1 AND (expires IS NULL OR expires > $2)
-"""
+"""  # noqa: S608 - constants
 
 # Counting is to take the row, and to write it: of those who come at once each waits for the one before.
 _TAKE = f"""
 INSERT INTO aerolite.documents AS d (kind, id, version, body, tag) VALUES ($1, $2, 0, '{{}}', '')
 ON CONFLICT (kind, id) DO UPDATE SET version = d.version
 RETURNING {_COLUMNS}
-"""
+"""  # noqa: S608 - constants
 _COUNT = "UPDATE aerolite.documents SET version = version + 1, body = $3 WHERE kind = $1 AND id = $2"
 
 

@@ -18,7 +18,7 @@ SELECT seen.name AS asked, {COLUMNS}
 FROM unnest($1::text[], $2::bigint[]) AS seen (name, revision)
 LEFT JOIN aerolite.datasets AS d ON d.name = seen.name COLLATE "C"
 WHERE d.revision IS DISTINCT FROM seen.revision
-"""
+"""  # noqa: S608 - constants
 
 _Waiter = tuple[str | None, "asyncio.Future[Dataset | None]"]
 

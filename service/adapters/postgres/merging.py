@@ -30,7 +30,7 @@ added AS (
     RETURNING octet_length(record) AS size_change
 )
 SELECT count(*) AS count, coalesce(sum(size_change), 0)::bigint AS size_change FROM added
-"""
+"""  # noqa: S608 - constants
 )
 
 # A key that comes several times stands where it first came; what it holds is what came first, or last.
@@ -51,7 +51,7 @@ once AS (
     RETURNING octet_length(record) AS size_change
 )
 SELECT count(*) AS count, coalesce(sum(size_change), 0)::bigint AS size_change FROM added
-"""
+"""  # noqa: S608 - constants
 )
 
 _CHANGE_OLD = (
@@ -70,7 +70,7 @@ last AS (
     RETURNING octet_length(r.record) - old.size AS size_change
 )
 SELECT count(*) AS count, coalesce(sum(size_change), 0)::bigint AS size_change FROM changed
-"""
+"""  # noqa: S608 - constants
 )
 
 

@@ -30,7 +30,7 @@ _EXPIRED = [
         SELECT {key} FROM aerolite.{table}
         WHERE expires <= $1 ORDER BY expires LIMIT {STEP} FOR UPDATE SKIP LOCKED
     )
-    """
+    """  # noqa: S608 - constants
     for table, key in (("documents", "kind, id"), ("remembered", "name, key"))
 ]
 

@@ -34,7 +34,7 @@ BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;
 SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_IN_STAGING}';
 """
 
-_LOCK = f"SELECT {COLUMNS} FROM aerolite.datasets AS d WHERE d.name = $1 FOR UPDATE"
+_LOCK = f"SELECT {COLUMNS} FROM aerolite.datasets AS d WHERE d.name = $1 FOR UPDATE"  # noqa: S608 - constants
 
 _CREATE = "INSERT INTO aerolite.datasets (name) VALUES ($1) ON CONFLICT DO NOTHING"
 

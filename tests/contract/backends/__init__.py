@@ -12,7 +12,7 @@ from service.ports.storage import Storage
 from tests.clocks import FakeClock
 from tests.servers import Servers
 
-from . import memory, sqlite
+from . import memory, postgres, sqlite
 from .base import Backend
 
 
@@ -32,4 +32,5 @@ class Entry:
 BACKENDS: dict[str, Entry] = {
     "memory": Entry(memory.make),
     "sqlite": Entry(sqlite.make, sqlite.connect),
+    "postgres": Entry(postgres.make, postgres.connect, server=True),
 }
