@@ -95,12 +95,10 @@ class _View:
 
     def overdue(self, timeout_s: float) -> Stalled:
         """Say which rollout was not done in time."""
-        for ref in self._templates:
-            state = self._shown.get(ref)
-            if state is None or not state.done:
-                so_far = state.message if state else "the API server told nothing"
-                return Stalled(ref, f"not done after {timeout_s:.0f} s: {so_far}")
-        raise AssertionError("nothing is overdue when all is done")
+        silent = RolloutState(0, 0, "the API server told nothing")
+        states = [(ref, self._shown.get(ref, silent)) for ref in self._templates]
+        ref, state = next((ref, state) for ref, state in states if not state.done)
+        return Stalled(ref, f"not done after {timeout_s:.0f} s: {state.message}")
 
     def _judge(self, ref: Ref) -> RolloutState:
         workload = self._live(ref)

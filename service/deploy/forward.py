@@ -96,10 +96,8 @@ async def _from_pod(
 ) -> None:
     introduced = set()
     async for message in socket:
-        if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
-            continue
         channel, payload = message.data[:1], message.data[1:]
-        if channel not in introduced:
+        if payload and channel not in introduced:
             introduced.add(channel)
             payload = payload[_PORT_BYTES:]
         if payload and channel != _DATA:

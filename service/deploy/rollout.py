@@ -33,7 +33,9 @@ def _deployment_state(deployment: Manifest) -> RolloutState:
     wanted = deployment["spec"].get("replicas", 1)
     updated = status.get("updatedReplicas", 0)
     available = status.get("availableReplicas", 0)
-    ready = min(updated, available)
+    old = max(status.get("replicas", 0) - updated, 0)
+    # Which pods are available is not said: at worst, all old ones are.
+    ready = max(available - old, 0)
     if deployment["metadata"].get("generation", 0) > status.get("observedGeneration", 0):
         return RolloutState(0, wanted, "waiting for the controller to see the change")
     for condition in status.get("conditions") or []:
@@ -42,9 +44,8 @@ def _deployment_state(deployment: Manifest) -> RolloutState:
             return RolloutState(ready, wanted, "exceeded its progress deadline", failed=True)
     if updated < wanted:
         return RolloutState(ready, wanted, f"{updated} of {wanted} replicas are updated")
-    if old := max(status.get("replicas", 0) - updated, 0):
-        # Only now do old pods stand in the way: available replicas may be theirs.
-        return RolloutState(min(ready, wanted), wanted, f"{old} old replicas still to end")
+    if old:
+        return RolloutState(ready, wanted, f"old replicas still to end: {old}")
     if available < updated:
         return RolloutState(ready, wanted, f"{available} of {updated} replicas are available")
     return RolloutState(ready, wanted, "rolled out", done=True)

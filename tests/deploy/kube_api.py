@@ -37,7 +37,8 @@ class KubeApi:
 
     Faults, each counted down as it happens: `faults["conflict"]` refuses applies with a 409,
     `["unavailable"]` reads with a 503, `["drop watch"]` breaks a watch after its first event, in the
-    middle of a line, `["gone"]` answers a watch with 410. `denied` holds `(verb, resource)` pairs that
+    middle of a line, `["cut watch"]` ends it there as a proxy would, `["gone"]` answers a watch with
+    410, `["hang up"]` closes the connection of a patch, `["port closed"]` that of a forwarded port. `denied` holds `(verb, resource)` pairs that
     RBAC refuses. `refused` maps `PLURAL/NAME` to what an apply, though its dry run passed, is told.
     """
 
@@ -107,6 +108,10 @@ class KubeApi:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, str(request.rel_url)))
+        if request.method == "PATCH" and self.faults["hang up"] > 0:
+            self.faults["hang up"] -= 1
+            assert request.transport is not None
+            request.transport.abort()
         try:
             if request.headers.get("Authorization") != f"Bearer {self.token}":
                 raise Refused(401, "Unauthorized", "Unauthorized")
@@ -277,6 +282,10 @@ class KubeApi:
                     continue
                 since = event.version
                 line = _line(event.change, event.obj)
+                if self.faults["cut watch"] > 0:
+                    self.faults["cut watch"] -= 1
+                    await response.write(line[: len(line) // 2])
+                    return
                 if self.faults["drop watch"] > 0:
                     self.faults["drop watch"] -= 1
                     await response.write(line[: len(line) // 2])
@@ -302,6 +311,7 @@ class KubeApi:
         socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
         await socket.prepare(request)
         port = int(request.query["ports"]).to_bytes(2, "little")
+        await socket.send_bytes(b"\x00")  # a channel without content, as some versions begin
         await socket.send_bytes(b"\x00" + port)
         await socket.send_bytes(b"\x01" + port)
         if self.faults["port closed"] > 0:

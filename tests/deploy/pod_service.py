@@ -6,6 +6,8 @@ import json
 
 from aiohttp import web
 
+# Longer than what a smoke test reads.
+RECORDS = json.dumps([{"id": number} for number in range(20_000)])
 CONTRACTS = ("2023-04-01", "2023-09-01", "2026-11-20")
 
 
@@ -58,8 +60,7 @@ class PodService:
             return web.json_response({"title": "Internal"}, status=500, headers=headers)
         if self.tag == "wants-key":
             return web.json_response({"title": "Unauthorized"}, status=401, headers=headers)
-        # Longer than what a smoke test reads.
-        return web.Response(text=json.dumps([{"id": number} for number in range(20_000)]), headers=headers)
+        return web.Response(text=RECORDS, headers=headers)
 
     def _note(self, request: web.Request) -> None:
         self.asked.append((request.path, request.headers.get("API-Version")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from service.deploy.cluster import Cluster
+from service.deploy.cluster import Cluster, Patience
 from service.deploy.errors import ApiProblem, ConfigurationProblem, Unreachable
 from service.deploy.objects import Ref
 from service.deploy.options import Target
@@ -198,6 +199,25 @@ async def test_an_error_that_is_no_status(stranger: Cluster) -> None:
     """A proxy's error page is told with HTTP's status."""
     with pytest.raises(ApiProblem, match="HTTP 502: <html>Please log in</html>"):
         await stranger.request("GET", "/apis/apps/v1")
+
+
+async def test_an_api_server_that_does_not_answer(tmp_path: Path, api: KubeApi) -> None:
+    """Who listens and says nothing is given up after the request's time."""
+    heard = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as silent:
+        path = api.write_kubeconfig(tmp_path / "kubeconfig")
+        address = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+        path.write_text(path.read_text(encoding="utf-8").replace(api.url, address), encoding="utf-8")
+        async with Cluster(Target(kubeconfig=str(path)), Patience(request_s=0.2)) as cluster:
+            with pytest.raises(ConfigurationProblem, match=f"no answer in time from {address}"):
+                await cluster.greet()
+    assert heard.is_set()
 
 
 async def test_an_api_server_that_goes_away(tmp_path: Path) -> None:

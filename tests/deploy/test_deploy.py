@@ -316,6 +316,14 @@ async def test_conflicts_and_bad_moments_are_ridden_out(running: Bench) -> None:
     assert not +running.api.faults
 
 
+async def test_an_api_server_that_goes_away_during_the_dry_run(running: Bench) -> None:
+    """Nothing was applied, and that is said."""
+    running.api.faults["hang up"] = 100
+
+    with pytest.raises(ConfigurationProblem, match="nothing was applied: http"):
+        await running.deploy()
+
+
 async def test_a_service_that_wants_a_key_passes(running: Bench) -> None:
     """A 401 under the right contract shows that the contract works, without a key."""
     told = await running.deploy(images=("aerolite:wants-key",))

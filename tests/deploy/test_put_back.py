@@ -160,6 +160,22 @@ async def test_a_deploy_that_changed_nothing_has_nothing_to_put_back(bench: Benc
     assert bench.image() == "aerolite:crashes"
 
 
+async def test_a_broken_pod_that_may_not_be_deleted(api: KubeApi, resources: Resources) -> None:
+    """That a StatefulSet may wait for a broken pod for ever is told."""
+    api.make_namespace()
+    manifest = made.statefulset()
+    manifest["metadata"]["namespace"] = "aerolite"
+    before = await resources.apply(manifest)
+    manifest["spec"]["template"]["spec"]["containers"][0]["image"] = "redis:crashes"
+    after = await resources.apply(manifest)
+    api.denied.add(("delete", "pods"))
+
+    restored = await put_back(resources, [Change(before, after)])
+
+    (problem,) = restored.problems
+    assert problem.startswith("StatefulSet/aerolite-store may wait for a broken pod: ")
+
+
 async def test_a_controller_that_does_not_see_the_change(api: KubeApi, resources: Resources) -> None:
     """A StatefulSet whose controller is away is put back, and that nobody acts on it is told."""
     api.make_namespace()

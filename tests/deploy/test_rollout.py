@@ -38,9 +38,9 @@ STALLED = [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlin
     [
         (deployment(generation=3), "waiting for the controller to see the change"),
         (deployment(updatedReplicas=1, replicas=4), "1 of 3 replicas are updated"),
-        (deployment(updatedReplicas=3, availableReplicas=3, replicas=4), "1 old replicas still to end"),
+        (deployment(updatedReplicas=3, availableReplicas=3, replicas=4), "old replicas still to end: 1"),
         (deployment(updatedReplicas=3, availableReplicas=2, replicas=3), "2 of 3 replicas are available"),
-        (deployment(), "0 of 3 replicas are updated"),
+        (deployment(conditions=[{"type": "Progressing"}]), "0 of 3 replicas are updated"),
         (statefulset(observedGeneration=1), "waiting for the controller to see the change"),
         (statefulset(observedGeneration=0), "waiting for the controller to see the change"),
         (statefulset(readyReplicas=2), "2 of 3 replicas are ready"),

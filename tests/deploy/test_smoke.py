@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 
 import aiohttp
 import pytest
@@ -41,7 +42,9 @@ async def test_a_service_without_ready_pods(api: KubeApi, resources: Resources) 
 async def test_endpoints_may_come_a_moment_later(api: KubeApi, resources: Resources, pods: str) -> None:
     """The test waits for the first ready endpoint."""
     key = ("endpointslices", "aerolite", "aerolite")
-    ready = api.store.objects.pop(key)
+    ready = copy.deepcopy(api.store.objects[key])
+    for endpoint in api.store.objects[key]["endpoints"]:
+        endpoint["conditions"]["ready"] = False
     testing = asyncio.ensure_future(smoke_test(resources, "aerolite", print))
     async with asyncio.timeout(10):
         while not any("endpointslices" in target for _, target in api.requests):

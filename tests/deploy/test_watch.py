@@ -62,15 +62,18 @@ async def test_changes_arrive(api: KubeApi, mirror: Mirror, keeping: asyncio.Tas
     await data_becomes(mirror, None)
 
 
-async def test_a_dropped_watch_is_taken_up(api: KubeApi, mirror: Mirror, keeping: asyncio.Task[None]) -> None:
-    """A connection that breaks within a line loses no change, and the collection is not listed again."""
+@pytest.mark.parametrize("fault", ["drop watch", "cut watch"])
+async def test_a_broken_watch_is_taken_up(
+    api: KubeApi, mirror: Mirror, keeping: asyncio.Task[None], fault: str
+) -> None:
+    """A connection that ends within a line loses no change, and the collection is not listed again."""
     await data_becomes(mirror, None)
-    api.faults["drop watch"] = 2
+    api.faults[fault] = 2
     write(api, A="1")
 
     await data_becomes(mirror, {"A": "1"})
 
-    assert api.faults["drop watch"] == 0
+    assert api.faults[fault] == 0
     assert len([target for _, target in api.requests if target.endswith("configmaps")]) == 1
 
 
