@@ -1,0 +1,174 @@
+"""Documents in Redis: a hash each, and two sorted sets for each kind, by id and by expiry.
+
+{doc:kind}:d:<id>   HASH   version, tag, body, expires_ms; a document of counters has `+name` instead of body
+{doc:kind}:index    ZSET   `i NUL id` and `t tag NUL id`, all of score 0: in the order of their bytes
+{doc:kind}:expiry   ZSET   id, by the time in ms
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from service.adapters.codec import dump_body, load_body
+from service.adapters.redis.connections import Wire
+from service.adapters.redis.scripts import COUNT, WRITE_DOCUMENT, Command, Word
+from service.adapters.redis.writing import milliseconds
+from service.ports.clock import Clock
+from service.ports.storage import Document
+
+Ids = list[str]  # a name of its own: in the class, `list` is a method
+
+_READ_AT_ONCE = 100
+_SWEPT_AT_ONCE = 256
+
+
+class RedisDocuments:
+    """Small JSON documents in Redis."""
+
+    def __init__(self, wire: Wire, clock: Clock, prefix: str) -> None:
+        self._wire = wire
+        self._clock = clock
+        self._prefix = prefix
+
+    async def get(self, kind: str, id: str) -> Document | None:
+        """Return the document, or None."""
+        return self._read(id, await self._wire.call("HGETALL", self._key(kind, f"d:{id}")))
+
+    async def create(
+        self,
+        kind: str,
+        id: str,
+        body: dict[str, Any],
+        *,
+        tag: str = "",
+        expires: datetime | None = None,
+    ) -> Document | None:
+        """Store a document unless the id is taken."""
+        return await self._write(kind, id, body, "0", tag, expires)
+
+    async def update(
+        self,
+        kind: str,
+        id: str,
+        body: dict[str, Any],
+        *,
+        version: int,
+        tag: str = "",
+        expires: datetime | None = None,
+    ) -> Document | None:
+        """Change a document that still has this version."""
+        return await self._write(kind, id, body, version, tag, expires)
+
+    async def remove(self, kind: str, id: str, *, version: int | None = None) -> bool:
+        """Remove a document."""
+        return bool(await self._script(kind, id, "" if version is None else version, "", ""))
+
+    async def list(
+        self,
+        kind: str,
+        *,
+        tag: str | None = None,
+        after: str = "",
+        limit: int = 1000,
+        newest_first: bool = False,
+    ) -> Sequence[Document]:
+        """Return documents of a kind, sorted by id."""
+        documents: list[Document] = []
+        while len(documents) < limit:
+            wanted = min(_READ_AT_ONCE, limit - len(documents))
+            ids = await self._ids(kind, tag, after, wanted, newest_first=newest_first)
+            documents += [one for one in await self._read_all(kind, ids) if tag in {None, one.tag}]
+            if len(ids) < wanted:
+                break
+            after = ids[-1]
+        return documents
+
+    async def add(self, kind: str, id: str, amounts: dict[str, int]) -> None:
+        """Add to the numeric members of a document of counters."""
+        words = [word for member in amounts.items() for word in member]
+        await self._wire.script(
+            COUNT, [self._key(kind, f"d:{id}"), self._key(kind, "index")], [id, *words], commits=True
+        )
+
+    async def sweep(self, now: datetime) -> int:
+        """Remove expired documents; return how many."""
+        removed = 0
+        for kind in await self._wire.call("SMEMBERS", f"{self._prefix}:kinds"):
+            expiry = self._key(kind.decode(), "expiry")
+            limits = ("-inf", milliseconds(now), "LIMIT", 0, _SWEPT_AT_ONCE)
+            while ids := await self._wire.call("ZRANGEBYSCORE", expiry, *limits):
+                for id_ in ids:
+                    removed += await self._script(kind.decode(), id_.decode(), "expired", "", "", now=now)
+        return removed
+
+    async def _write(
+        self,
+        kind: str,
+        id: str,
+        body: dict[str, Any],
+        expected: Word,
+        tag: str,
+        expires: datetime | None,
+    ) -> Document | None:
+        if expires is not None:
+            # For the sweep, in a key of another slot.
+            await self._wire.call("SADD", f"{self._prefix}:kinds", kind)
+        stored = dump_body(body)
+        expires_ms = "" if expires is None else milliseconds(expires)
+        version = await self._script(kind, id, expected, tag, expires_ms, stored)
+        return Document(id, load_body(stored), version, tag) if version else None
+
+    async def _script(
+        self,
+        kind: str,
+        id: str,
+        expected: Word,
+        tag: str,
+        expires_ms: Word,
+        *body: bytes,
+        now: datetime | None = None,
+    ) -> int:
+        keys = [self._key(kind, f"d:{id}"), self._key(kind, "index"), self._key(kind, "expiry")]
+        now_ms = milliseconds(now or self._clock.now())
+        words = [expected, now_ms, id, tag, expires_ms, *body]
+        return int(await self._wire.script(WRITE_DOCUMENT, keys, words, commits=True))
+
+    async def _ids(self, kind: str, tag: str | None, after: str, limit: int, *, newest_first: bool) -> Ids:
+        prefix = "i" if tag is None else f"t{tag}"
+        first, last = f"[{prefix}\0", f"({prefix}\1"
+        index, page = self._key(kind, "index"), ("LIMIT", 0, limit)
+        if newest_first:
+            last = f"({prefix}\0{after}" if after else last
+            found = await self._wire.call("ZREVRANGEBYLEX", index, last, first, *page)
+        else:
+            first = f"({prefix}\0{after}" if after else first
+            found = await self._wire.call("ZRANGEBYLEX", index, first, last, *page)
+        return [member.rpartition(b"\0")[2].decode() for member in found]
+
+    async def _read_all(self, kind: str, ids: Sequence[str]) -> Sequence[Document]:
+        """Return those that are there: between the list and this some may have gone."""
+        questions: Sequence[Command] = [("HGETALL", self._key(kind, f"d:{one}")) for one in ids]
+        answers = await self._wire.run(questions) if questions else []
+        found = [self._read(one, flat) for one, flat in zip(ids, answers, strict=True)]
+        return [document for document in found if document is not None]
+
+    def _read(self, id: str, flat: Sequence[bytes]) -> Document | None:
+        stored = dict(zip(flat[::2], flat[1::2], strict=True))
+        if not stored:
+            return None
+        version, tag = int(stored[b"version"]), stored.get(b"tag", b"").decode()
+        if b"body" not in stored:
+            return Document(id, _counters(stored), version, tag)
+        expires_ms = stored[b"expires_ms"]
+        if expires_ms and int(expires_ms) <= milliseconds(self._clock.now()):
+            return None
+        return Document(id, load_body(stored[b"body"]), version, tag)
+
+    def _key(self, kind: str, part: str) -> str:
+        return f"{self._prefix}:{{doc:{kind}}}:{part}"
+
+
+def _counters(stored: dict[bytes, bytes]) -> dict[str, int]:
+    return {name[1:].decode(): int(value) for name, value in stored.items() if name.startswith(b"+")}
