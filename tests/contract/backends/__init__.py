@@ -12,7 +12,7 @@ from service.ports.storage import Storage
 from tests.clocks import FakeClock
 from tests.servers import Servers
 
-from . import memory, postgres, sqlite
+from . import memory, postgres, redis, redis_cluster, sqlite
 from .base import Backend
 
 
@@ -33,4 +33,6 @@ BACKENDS: dict[str, Entry] = {
     "memory": Entry(memory.make),
     "sqlite": Entry(sqlite.make, sqlite.connect),
     "postgres": Entry(postgres.make, postgres.connect, server=True),
+    "redis": Entry(redis.make, redis.connect, server=True),
+    "redis-cluster": Entry(redis_cluster.make, redis_cluster.connect, server=True),
 }
