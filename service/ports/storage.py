@@ -169,7 +169,8 @@ class Writer(Protocol):
         """Stage records behind those added before.
 
         Raises `DuplicateKey` (member `key`: that of the first record whose key is there already) where
-        conflicts fail; a backend may find this only in `commit`. After an error nothing can be committed.
+        conflicts fail; a backend may find this only in `commit`. After an error, of `commit` too, a writer
+        is spent.
         """
         ...
 
@@ -398,7 +399,8 @@ class Storage(Protocol):
         """Remove what nobody can reach any more, in small steps that stall nobody: return how many pieces.
 
         Generations replaced or deleted more than 10 minutes ago, staged writes whose writer is dead,
-        expired idempotency records and documents. Called every minute by each process.
+        expired idempotency records and documents. Called every minute by each process, which by this also
+        says that its own writers live.
         """
         ...
 

@@ -64,7 +64,9 @@ class MemoryDatasets:
             position = entry.records.keys.get(key)
             if position is None:
                 raise commits.key_not_found(name, key)
-        return StoredRecord(dataset, position or 0, _at(entry, position or 0))
+        if position is None:
+            raise ValueError("Give a key or a position.")
+        return StoredRecord(dataset, position, _at(entry, position))
 
     @asynccontextmanager
     async def snapshot(self, name: str) -> AsyncIterator[MemorySnapshot]:

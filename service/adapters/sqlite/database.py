@@ -116,8 +116,8 @@ class Database:
         opened = await self._current()
         async with opened.snapshots.take() as worker:
             held = Held(worker, self._path)
-            await held.read(_begin)
             try:
+                await held.read(_begin)
                 yield held
             finally:
                 await held.read(_end)
@@ -215,4 +215,5 @@ def _begin(connection: sqlite3.Connection) -> None:
 
 
 def _end(connection: sqlite3.Connection) -> None:
-    connection.execute("ROLLBACK")
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

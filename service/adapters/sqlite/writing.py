@@ -16,8 +16,8 @@ from service.domain.errors import AeroliteError, StoreError, StoreUnavailable
 from service.domain.records import Batch
 from service.ports.storage import NO_GUARD, Commit, Guard, OnConflict
 
-STAGE_BYTES = 4 << 20
-"""What a writer keeps in memory before it stages: about 50 ms of the write lock."""
+STAGE_BYTES = 8 << 20
+"""What a writer keeps in memory before it stages: about 100 ms of the write lock."""
 
 
 class SqliteWriter:
