@@ -16,6 +16,7 @@ from typing import IO
 from .machine import Unfit, cache_folder
 
 # RFC 2544 set 198.18.0.0/15 aside for tests inside one machine, so no network in use has it.
+BRIDGE = "aerolite-e2e"
 BRIDGE_ADDRESS = "198.18.0.1/24"
 NETWORK_POOL = "base=198.19.0.0/16,size=24"
 START_TIMEOUT_S = 60
@@ -85,12 +86,12 @@ def running_engine() -> Iterator[Engine]:
     with ExitStack() as stack:
         _lock(stack)
         # The system's folder for temporary files: a socket's path has room for 108 bytes only.
-        short = Path(stack.enter_context(_folder(None)))
-        data = Path(stack.enter_context(_folder(cache_folder())))
-        bridge = stack.enter_context(_bridge())
+        short = stack.enter_context(_folder(Path(tempfile.mkdtemp(prefix="aerolite-e2e-"))))
+        data = stack.enter_context(_folder(cache_folder() / "engine"))
+        stack.enter_context(_bridge())
         log = stack.enter_context((short / "log").open("w+b"))
         engine = Engine(short / "socket", short / "configuration")
-        stack.enter_context(_daemon(short, data, bridge, log, engine))
+        stack.enter_context(_daemon(short, data, log, engine))
         yield engine
 
 
@@ -103,36 +104,43 @@ def _lock(stack: ExitStack) -> None:
 
 
 @contextmanager
-def _folder(parent: Path | None) -> Iterator[str]:
-    path = tempfile.mkdtemp(prefix="aerolite-e2e-", dir=parent)
+def _folder(path: Path) -> Iterator[Path]:
+    _remove(path)  # what a run left that was killed
+    path.mkdir()
     try:
         yield path
     finally:
-        # dockerd leaves the mount of its network namespace behind.
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        left = [mount for mount in reversed(mounts) if mount.startswith(f"{path}/")]
-        if left:
-            subprocess.run(["umount", "--lazy", *left], check=False)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    # dockerd leaves the mount of its network namespace behind.
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    left = [mount for mount in reversed(mounts) if mount.startswith(f"{path}/")]
+    if left:
+        subprocess.run(["umount", "--lazy", *left], check=False)
+    if path.exists():
         shutil.rmtree(path)
 
 
 @contextmanager
-def _bridge() -> Iterator[str]:
-    name = f"aerolite{os.getpid() % 10**7}"  # at most 15 characters
+def _bridge() -> Iterator[None]:
+    delete = ["ip", "link", "delete", BRIDGE]
+    subprocess.run(delete, stderr=subprocess.DEVNULL, check=False)
     for command in (
-        ["ip", "link", "add", name, "type", "bridge"],
-        ["ip", "address", "add", BRIDGE_ADDRESS, "dev", name],
-        ["ip", "link", "set", name, "up"],
+        ["ip", "link", "add", BRIDGE, "type", "bridge"],
+        ["ip", "address", "add", BRIDGE_ADDRESS, "dev", BRIDGE],
+        ["ip", "link", "set", BRIDGE, "up"],
     ):
         subprocess.run(command, check=True)
     try:
-        yield name
+        yield
     finally:
-        subprocess.run(["ip", "link", "delete", name], check=False)
+        subprocess.run(delete, check=False)
 
 
 @contextmanager
-def _daemon(short: Path, data: Path, bridge: str, log: IO[bytes], engine: Engine) -> Iterator[None]:
+def _daemon(short: Path, data: Path, log: IO[bytes], engine: Engine) -> Iterator[None]:
     settings = short / "daemon.json"
     settings.write_text("{}")  # or the machine's own /etc/docker/daemon.json would be read
     process = subprocess.Popen(
@@ -144,7 +152,7 @@ def _daemon(short: Path, data: Path, bridge: str, log: IO[bytes], engine: Engine
             *("--exec-root", f"{short}/exec"),
             *("--data-root", str(data)),
             *("--config-file", str(settings)),
-            *("--bridge", bridge),
+            *("--bridge", BRIDGE),
             *("--default-address-pool", NETWORK_POOL),
             # The containerd of a Docker that is installed here is shared, its containers are not.
             *("--containerd-namespace", "aerolite-e2e"),
