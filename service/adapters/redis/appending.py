@@ -13,7 +13,7 @@ from typing import Protocol
 
 from service.adapters import commits
 from service.adapters.ranks import BUCKET
-from service.adapters.redis.layout import INDEX_BUCKETS, Entry, Keys, chunks, write_entry
+from service.adapters.redis.layout import INDEX_PARTS, Entry, Keys, chunks, write_entry
 from service.adapters.redis.leases import Lease, Overtaken, lease
 from service.adapters.redis.loading import Staging, retire
 from service.adapters.redis.placing import Placement, place, steps
@@ -108,6 +108,7 @@ class Copy:
     async def stage(self, commands: list[Command], positions: int) -> None:
         """Run commands, and extend the lease."""
         await self._staging.stage(commands, positions)
+        await self._staging.settled()  # the next step asks for the keys of this one
         await self._held.apply([])
 
     def finish(self, entry: Entry) -> tuple[list[Command], Fence]:
@@ -131,9 +132,9 @@ def _copies(keys: Keys, entry: Entry, body: str) -> Iterator[list[Command]]:
     yield from chunks(buckets, _COPIED_RECORDS // BUCKET)
     index: list[Command] = [
         ("COPY", keys.index_part(entry.body, part), keys.index_part(body, part))
-        for part in range(INDEX_BUCKETS)
+        for part in range(INDEX_PARTS)
     ]
-    yield from chunks(index, max(1, _COPIED_RECORDS * INDEX_BUCKETS // max(1, positions)))
+    yield from chunks(index, max(1, _COPIED_RECORDS * INDEX_PARTS // max(1, positions)))
     yield [
         ("COPY", keys.holes(entry.body), keys.holes(body)),
         ("COPY", keys.groups(entry.body), keys.groups(body)),

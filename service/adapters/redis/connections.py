@@ -40,9 +40,9 @@ class Node:
             try:
                 exchange.sent = True
                 replies = await _spoken(connection, commands)
-                if isinstance(replies[0], NoScriptError):
+                if len(commands) == 1 and isinstance(replies[0], NoScriptError):
                     # The server does not know the script yet, or forgot it in a restart: nothing was done.
-                    replies = await _spoken(connection, [_in_full(command) for command in commands])
+                    replies = await _spoken(connection, [_in_full(commands[0])])
                 return replies
             finally:
                 await self._pool.release(connection)
@@ -66,8 +66,8 @@ async def _reply(connection: Any) -> Any:
 
 
 def _in_full(command: Command) -> Command:
-    name, digest, *rest = command
-    return ("EVAL", SOURCES[str(digest)], *rest) if name == "EVALSHA" else command
+    _, digest, *rest = command
+    return ("EVAL", SOURCES[str(digest)], *rest)
 
 
 class Topology(Protocol):

@@ -114,12 +114,12 @@ class RedisDatasets:
                 size_change=len(record) - len(before),
                 edited=True,
             )
+            hint = None if key is None else index_entry(key)
             commands: list[Command] = [
                 *write_entry(keys, entry, dataset, entry.body),
-                ("LSET", keys.bucket(entry.body, position), position % BUCKET, pack_row(record, key)),
+                ("LSET", keys.bucket(entry.body, position), position % BUCKET, pack_row(record, hint)),
             ]
-            if key is not None:
-                hint = index_entry(key)
+            if hint is not None:
                 commands.append(("HSET", keys.index(entry.body, hint), hint, position))
             return Change(Commit(dataset, replaced=1, first_position=position), commands)
 

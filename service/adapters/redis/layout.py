@@ -6,7 +6,7 @@
     {name}:retired             HASH    body -> edits, ms, positions: bodies that snapshots may still read
     {name}:once:<digest>       HASH    the commit of an Idempotency-Key, with a TTL
     {name}:<body>:r:<bucket>   LIST    256 records each; a hole is empty
-    {name}:<body>:k:<0..255>   HASH    key -> position, a hint: the record itself says which key it has
+    {name}:<body>:k:<0..1023>  HASH    key -> position, a hint: the record itself says which key it has
     {name}:<body>:holes        STRING  a bit for each position that is gone
     {name}:<body>:groups       HASH    how many are gone in each 65,536 positions
 
@@ -34,8 +34,8 @@ from service.adapters.ranks import BUCKET, GROUP
 from service.adapters.redis.scripts import Command, Word
 from service.domain.datasets import Dataset
 
-INDEX_BUCKETS = 256
-"""Hashes that the keys of a body are spread over: 4,000 keys each where there are a million."""
+INDEX_PARTS = 1024
+"""Hashes that the keys of a body are spread over: a thousand keys each where there are a million."""
 
 _LONGEST_KEY = 64
 """Bytes; a longer key is indexed by its digest, which is longer than any other entry."""
@@ -77,7 +77,7 @@ class Keys:
 
     def index(self, body: str, entry: bytes) -> str:
         """Name the part of the index that has an entry."""
-        return self.index_part(body, zlib.crc32(entry) % INDEX_BUCKETS)
+        return self.index_part(body, index_part(entry))
 
     def index_part(self, body: str, number: int) -> str:
         """Name a part of the index."""
@@ -95,7 +95,7 @@ class Keys:
         """Yield every key of a body of so many positions."""
         yield self.holes(body)
         yield self.groups(body)
-        yield from (self.index_part(body, number) for number in range(INDEX_BUCKETS))
+        yield from (self.index_part(body, number) for number in range(INDEX_PARTS))
         yield from (self.bucket(body, first) for first in range(0, positions, BUCKET))
 
 
@@ -189,9 +189,14 @@ def index_entry(key: str) -> bytes:
     return encoded if len(encoded) <= _LONGEST_KEY else hashlib.sha256(encoded).hexdigest().encode() + b"#"
 
 
-def pack_row(record: bytes, key: str | None) -> bytes:
-    """Return a record as it is stored, with its key behind a NUL, which no JSON holds unescaped."""
-    return record if key is None else b"%b\0%b" % (record, index_entry(key))
+def index_part(entry: bytes) -> int:
+    """Return the number of the part of the index that has an entry."""
+    return zlib.crc32(entry) % INDEX_PARTS
+
+
+def pack_row(record: bytes, entry: bytes | None) -> bytes:
+    """Return a record as it is stored: with its key's entry behind a NUL, which no JSON holds unescaped."""
+    return record if entry is None else record + b"\0" + entry
 
 
 def unpack_row(row: bytes) -> tuple[bytes, bytes | None]:

@@ -2,57 +2,84 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from service.adapters import commits
-from service.adapters.redis.layout import Entry, Keys, write_entry
-from service.adapters.redis.placing import Placement, place, steps
+from service.adapters.redis.indexing import PendingIndex
+from service.adapters.redis.layout import Entry, Keys, index_entry, pack_row, write_entry
+from service.adapters.redis.placing import push, steps
 from service.adapters.redis.scripts import Command
-from service.adapters.redis.writing import ANY_TOKEN, Change, Committer, Fence
+from service.adapters.redis.writing import ANY_TOKEN, NO_FENCE, Change, Committer, Fence
 from service.domain.datasets import Schema
 from service.domain.errors import DuplicateKey, OutcomeUnknown, StoreError, StoreUnavailable
 from service.domain.records import Batch
-from service.ports.storage import NO_GUARD, Commit, Guard, OnConflict
+from service.ports.storage import NO_GUARD, Commit, Guard
 
 
 class Staging:
     """A body that is being made: each step notes how far it reaches and when, so that it can be swept.
 
-    The note is a fence, too: a step or commit comes to nothing where it is not the one that this writer left,
-    because the body was swept, or because Redis lost steps in a crash.
+    The note is a fence, too. A step begins by changing the note that the last one left; where that is not
+    there, the body was swept. It ends by another note, so a commit that finds it finds all records, even if
+    Redis lost the last that it acknowledged in a crash. The records themselves go as plain commands, which
+    takes Redis half the time of a script and lets others in between.
     """
 
     def __init__(self, committer: Committer, name: str) -> None:
         self._committer = committer
         self._name = name
         self._keys: Keys = committer.heads.keys(name)
+        self._state = ""
+        self._lost = False
+        self._under_way: asyncio.Task[None] | None = None
         self.body = secrets.token_hex(8)
-        self.state = ""
 
     @property
     def fence(self) -> Fence:
-        """What must still hold when the body is committed."""
-        return Fence(self._keys.staged, self.body, self.state)
+        """What must still hold when the body is committed, once it is `settled`."""
+        return Fence(self._keys.staged, self.body, self._state)
 
     async def begin(self, positions: int = 0) -> None:
         """Register the body, and how many positions it may reach at once."""
         await self._committer.litter(self._name)
-        await self.stage([], positions)
+        self._state = f"{self._committer.now_ms()} {positions} begun"
+        note: Command = ("HSET", self._keys.staged, self.body, self._state)
+        await self._committer.claim(self._keys, [note], NO_FENCE)
 
     async def stage(self, commands: list[Command], positions: int) -> None:
-        """Run commands that make the body reach so many positions."""
-        state = f"{self._committer.now_ms()} {positions}"
-        note: Command = ("HSET", self._keys.staged, self.body, state)
-        if not await self._committer.claim(self._keys, [note, *commands], self.fence):
+        """Run commands that make the body reach so many positions, while the next ones are prepared.
+
+        What they raise is raised by the next call of this or `settled`.
+        """
+        await self.settled()
+        self._under_way = asyncio.create_task(self._stage(commands, positions))
+        await asyncio.sleep(0)  # so that it is sent now
+
+    async def settled(self) -> None:
+        """Wait until all commands have run."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            await under_way
+        if self._lost:
             raise commits.lease_lost()
-        self.state = state
+
+    async def _stage(self, commands: list[Command], positions: int) -> None:
+        begun, done = (f"{self._committer.now_ms()} {positions} {state}" for state in ("begun", "done"))
+        note = ("HSET", self._keys.staged, self.body)
+        begin = self._committer.application(self._keys, [(*note, begun)], token=ANY_TOKEN, fence=self.fence)
+        (status, *_), *_ = await self._committer.wire.run([begin, *commands, (*note, done)])
+        self._state = done
+        self._lost = self._lost or status != b"done"
 
     async def discard(self) -> None:
         """Remove the body, if it was not committed; what cannot be removed now is swept later."""
         with suppress(StoreError):
-            await self._committer.discard(self._name, self.body, self.state)
+            await self.settled()
+        with suppress(StoreError):
+            await self._committer.discard(self._name, self.body, self._state)
 
 
 def retire(committer: Committer, keys: Keys, entry: Entry) -> list[Command]:
@@ -70,36 +97,55 @@ class Replacement:
     def __init__(self, committer: Committer, name: str, staging: Staging) -> None:
         self._committer = committer
         self._name = name
+        self._keys = committer.heads.keys(name)
         self._staging = staging
-        self.committed = False
-        self._placed = Placement()
+        self._index = PendingIndex(committer.wire, self._keys, staging.body)
+        self._count = 0
+        self._size_bytes = 0
         self._duplicate: DuplicateKey | None = None
+        self.committed = False
 
     async def add(self, batch: Batch) -> None:
         """Stage records."""
-        keys = self._committer.heads.keys(self._name)
         for step in steps(batch):
-            end = self._placed.added
-            try:
-                placed = await place(
-                    self._committer.wire, keys, self._staging.body, end, step, OnConflict.FAIL
-                )
-            except DuplicateKey as error:
-                self._duplicate = error
-                raise
-            await self._staging.stage(placed.commands, end + placed.added)
-            self._placed.count(placed)
+            rows = step.records if step.keys is None else await self._keyed(step.records, step.keys)
+            commands = push(self._keys, self._staging.body, self._count, rows)
+            await self._staging.stage(commands, self._count + len(rows))
+            self._count += len(rows)
+            self._size_bytes += sum(map(len, step.records))
+            if self._index.full:
+                await self._send_index()
+
+    async def _keyed(self, records: Sequence[bytes], keys: Sequence[str]) -> list[bytes]:
+        rows: list[bytes] = []
+        for position, (record, key) in enumerate(zip(records, keys, strict=True), self._count):
+            entry = index_entry(key)
+            if not self._index.add(key, entry, position):
+                await self._refuse_known()  # one that came before this one
+                self._duplicate = commits.duplicate_key(key)
+                raise self._duplicate
+            rows.append(pack_row(record, entry))
+        return rows
+
+    async def _refuse_known(self) -> None:
+        self._duplicate = self._duplicate or await self._index.first_known()
+        if self._duplicate is not None:
+            raise self._duplicate
+
+    async def _send_index(self) -> None:
+        await self._refuse_known()
+        for commands in self._index.taken():
+            await self._staging.stage(commands, self._count)
 
     async def commit(self, schema: Schema, guard: Guard = NO_GUARD) -> Commit:
         """Make what was staged the dataset."""
-        if self._duplicate is not None:
-            raise self._duplicate
-        committer, count = self._committer, self._placed.added
-        keys = committer.heads.keys(self._name)
+        await self._send_index()
+        await self._staging.settled()
+        committer, keys, count = self._committer, self._keys, self._count
 
         async def change(entry: Entry) -> Change:
             dataset = commits.replaced(
-                entry.head, schema, committer.now(), count=count, size_bytes=self._placed.size_change
+                entry.head, schema, committer.now(), count=count, size_bytes=self._size_bytes
             )
             commands = [
                 *write_entry(keys, entry, dataset, self._staging.body),

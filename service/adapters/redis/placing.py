@@ -75,18 +75,17 @@ async def place(
     """Plan to put records at `end` and behind. Raises `DuplicateKey` where conflicts fail."""
     if batch.keys is None:
         size_bytes = sum(map(len, batch.records))
-        return Placement(_push(keys, body, end, batch.records), len(batch.records), size_change=size_bytes)
+        return Placement(push(keys, body, end, batch.records), len(batch.records), size_change=size_bytes)
     known = await owners(wire, keys, body, end, batch.keys)
     placement = Placement()
     fresh: list[bytes] = []
     index: dict[str, list[bytes | int]] = defaultdict(list)
     changed: dict[int, bytes] = {}
     for key, record in zip(batch.keys, batch.records, strict=True):
-        owner = known.get(key)
+        owner, entry = known.get(key), index_entry(key)
         if owner is None:
             at = end + len(fresh)
-            fresh.append(pack_row(record, key))
-            entry = index_entry(key)
+            fresh.append(pack_row(record, entry))
             index[keys.index(body, entry)] += (entry, at)
             placement.size_change += len(record)
         elif on_conflict is OnConflict.FAIL:
@@ -97,14 +96,14 @@ async def place(
         else:
             at = owner.position
             if at < end:
-                changed[at] = pack_row(record, key)
+                changed[at] = pack_row(record, entry)
             else:
-                fresh[at - end] = pack_row(record, key)
+                fresh[at - end] = pack_row(record, entry)
             placement.size_change += len(record) - len(owner.record)
             placement.replaced += 1
         known[key] = Owner(at, record)
     placement.added = len(fresh)
-    placement.commands += _push(keys, body, end, fresh)
+    placement.commands += push(keys, body, end, fresh)
     placement.commands += [("HSET", part, *words) for part, words in index.items()]
     placement.commands += [("LSET", keys.bucket(body, at), at % BUCKET, row) for at, row in changed.items()]
     return placement
@@ -126,7 +125,7 @@ def _cut(batch: Batch, first: int, last: int) -> Batch:
     return Batch(batch.records[first:last], None if batch.keys is None else batch.keys[first:last])
 
 
-def _push(keys: Keys, body: str, end: int, rows: Sequence[bytes]) -> list[Command]:
+def push(keys: Keys, body: str, end: int, rows: Sequence[bytes]) -> list[Command]:
     """Return the commands that put rows behind the position `end`, a bucket at a time."""
     commands: list[Command] = []
     first = 0
