@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -123,8 +124,12 @@ class JsonSource:
 
 def _columns(members: Mapping[int, Members]) -> dict[str, list[object]]:
     """Return the values by column, of the records that have it."""
+    rows = list(members.values())
+    names = rows[0].keys() if rows else ()
+    if all(row.keys() == names for row in rows):
+        return {name: list(map(itemgetter(name), rows)) for name in names}
     columns: defaultdict[str, list[object]] = defaultdict(list)
-    for values in members.values():
-        for name, value in values.items():
+    for row in rows:
+        for name, value in row.items():
             columns[name].append(value)
     return columns

@@ -108,11 +108,14 @@ class Values:
         types = set(map(type, self._values))
         kinds: list[Kind] = [(_KINDS[type_], False) for type_ in types if type_ is not str]
         if str in types:
-            strings = [value for value in self._values if isinstance(value, str)]
-            kinds.append(
-                (kind_of_cells(strings), True) if column.textual else (_kind_of_strings(strings), False)
-            )
+            kinds.append((self._kind_of_strings(column), column.textual))
         return kinds
+
+    def _kind_of_strings(self, column: Column) -> ColumnType:
+        if column.type is ColumnType.STRING or column.type is ColumnType.JSON:
+            return ColumnType.STRING  # they hold any string, so that none need be looked at
+        strings = [value for value in self._values if isinstance(value, str)]
+        return kind_of_cells(strings) if column.textual else _kind_of_strings(strings)
 
     def kind(self, index: int, column: Column) -> Kind:
         """Return the type of one value."""
