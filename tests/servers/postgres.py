@@ -111,7 +111,7 @@ class PostgresServer:
         try:
             yield self.url_of(name)
         finally:
-            if self._process is not None:
+            if self.running:
                 await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     async def execute(self, statement: str, url: str | None = None) -> None:

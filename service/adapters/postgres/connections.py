@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from service.adapters.postgres.driver import asyncpg
 from service.adapters.postgres.errors import Place, translated
 from service.adapters.postgres.migrations import Migrations
 from service.adapters.postgres.vigil import Vigil
 from service.domain.errors import AeroliteError, Busy, StoreError
+
+T = TypeVar("T")
 
 Row = Any
 """A row as the driver gives it: values by name. (The driver has no types.)"""
@@ -49,23 +51,19 @@ class Link:
 
     async def fetch(self, query: str, *arguments: object) -> list[Row]:
         """Return all rows."""
-        async with self._answered():
-            rows: list[Row] = await self._connection.fetch(query, *arguments)
-            return rows
+        return await self._answer(lambda: self._connection.fetch(query, *arguments))
 
     async def fetchrow(self, query: str, *arguments: object) -> Row | None:
         """Return the first row, or None."""
-        async with self._answered():
-            return await self._connection.fetchrow(query, *arguments)
+        return await self._answer(lambda: self._connection.fetchrow(query, *arguments))
 
     async def one(self, query: str, *arguments: object) -> Row:
         """Return the row of a query that has one."""
-        return await self.fetchrow(query, *arguments)
+        return await self._answer(lambda: self._connection.fetchrow(query, *arguments))
 
     async def execute(self, query: str, *arguments: object) -> int:
         """Return how many rows were written."""
-        async with self._answered():
-            status: str = await self._connection.execute(query, *arguments)
+        status: str = await self._answer(lambda: self._connection.execute(query, *arguments))
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
 
@@ -73,15 +71,16 @@ class Link:
         self, table: tuple[str, str], columns: Sequence[str], rows: Iterable[tuple[object, ...]]
     ) -> None:
         """Load rows into a table (its schema and name) by COPY."""
-        async with self._answered():
-            await self._connection.copy_records_to_table(
-                table[1], schema_name=table[0], columns=columns, records=_in_turns(rows)
+        schema, name = table
+        await self._answer(
+            lambda: self._connection.copy_records_to_table(
+                name, schema_name=schema, columns=columns, records=_in_turns(rows)
             )
+        )
 
     async def commit(self) -> None:
         """Commit. Raises `OutcomeUnknown` where the connection dies meanwhile."""
-        async with self._answered(committing=True):
-            await self._connection.execute("COMMIT")
+        await self._answer(lambda: self._connection.execute("COMMIT"), committing=True)
 
     async def close(self) -> None:
         """Roll back what was not committed."""
@@ -96,12 +95,10 @@ class Link:
         except asyncpg.InterfaceError:
             return True  # terminated: the pool has it back
 
-    @asynccontextmanager
-    async def _answered(self, *, committing: bool = False) -> AsyncIterator[None]:
+    async def _answer(self, command: Callable[[], Awaitable[T]], *, committing: bool = False) -> T:
         with translated(self._connections.place, committing=committing):
             try:
-                async with self._connections.vigil.attended(self._lane.limit_s, self._lost):
-                    yield
+                return await self._connections.vigil.attend(command(), self._lane.limit_s, self._lost)
             except asyncpg.PostgresError:
                 raise  # the server has answered: the connection is as good as before
             except BaseException:
@@ -180,13 +177,7 @@ class Connections:
     async def link(self, lane: Lane) -> AsyncIterator[Link]:
         """Lend a connection. Raises `Busy` where all of this kind are in use for too long."""
         with translated(self.place):
-            async with self.vigil.attended(lane.limit_s):
-                await self._enter(lane)
-                try:
-                    connection = await self._pool.acquire()
-                except BaseException:
-                    self._free[lane].release()
-                    raise
+            connection = await self.vigil.attend(self._take(lane), lane.limit_s)
         link = Link(connection, self, lane)
         try:
             yield link
@@ -197,12 +188,18 @@ class Connections:
             finally:
                 self._free[lane].release()
 
-    async def _enter(self, lane: Lane) -> None:
+    async def _take(self, lane: Lane) -> Any:
+        free = self._free[lane]
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._free[lane].acquire()
+            async with asyncio.timeout(self._timeout_s if free.locked() else None):
+                await free.acquire()
         except TimeoutError:
             raise Busy(f"All connections to {self.place.text} for this are in use. Try again.") from None
+        try:
+            return await self._pool.acquire()
+        except BaseException:
+            free.release()
+            raise
 
 
 async def _no_reset(_: object) -> None:

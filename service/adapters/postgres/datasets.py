@@ -216,6 +216,7 @@ class PostgresDatasets:
         dataset = None if row is None else dataset_of(row, known)
         if dataset is None:
             raise commits.dataset_not_found(name)
+        self._seen.put(name, dataset)
         return dataset, row
 
     async def _commit(self, name: str, guard: Guard, change: Change) -> Commit:

@@ -18,11 +18,8 @@ CREATE TEMPORARY TABLE staged (ordinal bigint NOT NULL, key bytea, name bytea, r
 ON COMMIT DROP
 """
 
-_TARGET = "WITH target (lot, next_position) AS (VALUES ($1::bigint, $2::bigint))"
-
-_ADD_ALL = (
-    _TARGET
-    + """,
+_ADD_ALL = """
+WITH target (lot, next_position) AS (VALUES ($1::bigint, $2::bigint)),
 added AS (
     INSERT INTO aerolite.records (lot, position, key, record)
     SELECT target.lot, target.next_position + incoming.ordinal - 1, incoming.key, incoming.record
@@ -30,13 +27,11 @@ added AS (
     RETURNING octet_length(record) AS size_change
 )
 SELECT count(*) AS count, coalesce(sum(size_change), 0)::bigint AS size_change FROM added
-"""  # noqa: S608 - constants
-)
+"""
 
 # A key that comes several times stands where it first came; what it holds is what came first, or last.
-_ADD_NEW = (
-    _TARGET
-    + """,
+_ADD_NEW = """
+WITH target (lot, next_position) AS (VALUES ($1::bigint, $2::bigint)),
 once AS (
     SELECT incoming.key, min(incoming.ordinal) AS first, {chosen}(incoming.ordinal) AS chosen
     FROM {source} GROUP BY incoming.key
@@ -51,12 +46,10 @@ once AS (
     RETURNING octet_length(record) AS size_change
 )
 SELECT count(*) AS count, coalesce(sum(size_change), 0)::bigint AS size_change FROM added
-"""  # noqa: S608 - constants
-)
+"""
 
-_CHANGE_OLD = (
-    _TARGET
-    + """,
+_CHANGE_OLD = """
+WITH target (lot, next_position) AS (VALUES ($1::bigint, $2::bigint)),
 last AS (
     SELECT DISTINCT ON (incoming.key) incoming.key, incoming.record
     FROM {source} ORDER BY incoming.key, incoming.ordinal DESC
@@ -70,8 +63,7 @@ last AS (
     RETURNING octet_length(r.record) - old.size AS size_change
 )
 SELECT count(*) AS count, coalesce(sum(size_change), 0)::bigint AS size_change FROM changed
-"""  # noqa: S608 - constants
-)
+"""
 
 
 _STEPS = {

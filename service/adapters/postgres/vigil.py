@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from service.domain.errors import StoreError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Wait:
     limit: asyncio.Timeout
     since: float
+    until: float
     lost: Callable[[], bool]
 
 
@@ -38,20 +41,20 @@ class Vigil:
         self._waits: set[_Wait] = set()
         self._watch: asyncio.Task[None] | None = None
 
-    @asynccontextmanager
-    async def attended(self, limit_s: float, lost: Callable[[], bool] = lambda: False) -> AsyncIterator[None]:
-        """Raise `TimeoutError` inside when the server does not answer, or after `limit_s` anyway.
+    async def attend(self, work: Awaitable[T], limit_s: float, lost: Callable[[], bool] = lambda: False) -> T:
+        """Await the work. Raises `TimeoutError` when the server does not answer, or after `limit_s` anyway.
 
         `lost` tells whether the connection in question is closed: the driver lets a COPY that waits for room
         in the socket wait on.
         """
-        async with asyncio.timeout(limit_s) as limit:
-            wait = _Wait(limit, asyncio.get_running_loop().time(), lost)
+        now = asyncio.get_running_loop().time()
+        async with asyncio.timeout(None) as limit:
+            wait = _Wait(limit, now, now + limit_s, lost)
             self._waits.add(wait)
             if self._watch is None:
                 self._watch = asyncio.create_task(self._keep_watch())
             try:
-                yield
+                return await work
             finally:
                 self._waits.remove(wait)
 
@@ -82,8 +85,8 @@ class Vigil:
         return True
 
     def _give_up(self, since: float) -> None:
-        """End the waits that began until then, and those whose connection is lost."""
+        """End the waits that began until then, those at their limit, and those whose connection is lost."""
         now = asyncio.get_running_loop().time()
         for wait in self._waits:
-            if wait.since <= since or wait.lost():
+            if wait.since <= since or wait.until <= now or wait.lost():
                 wait.limit.reschedule(now)

@@ -86,5 +86,7 @@ class PostgresBackend(ServerBackend):
 async def make(clock: FakeClock, tmp_path: Path, servers: Servers) -> AsyncIterator[ServerBackend]:
     """Give an empty database."""
     server = await asyncio.to_thread(servers.get, run_server)
+    if not server.running:  # a test that failed in between has left it so
+        server.start()
     async with server.database() as address:
         yield PostgresBackend(server, address, clock)

@@ -2,12 +2,13 @@
 -- sees what the statement sees that calls it, all it reads is of one revision.
 --
 -- The planner is held to the index on (lot, position). Without statistics of a lot, or with those of others,
--- it may prefer to fetch a whole lot and sort it.
+-- it may prefer to fetch a whole lot and sort it; and it would plan anew each time to find that out.
 
 -- The position of the live record with a rank; behind the last one, some position behind it.
 CREATE FUNCTION aerolite.position_at(lot_ bigint, rank_ bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     size_ integer;
@@ -50,6 +51,7 @@ $$;
 CREATE FUNCTION aerolite.rank_of(lot_ bigint, position_ bigint) RETURNS bigint
 LANGUAGE sql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET plan_cache_mode = force_generic_plan
 AS $$
     SELECT position_ - position_ % 256
         - (SELECT coalesce(sum(gone), 0) FROM aerolite.holes
@@ -70,6 +72,7 @@ CREATE FUNCTION aerolite.slice(
 )
 LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     from_ bigint;
