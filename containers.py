@@ -9,7 +9,9 @@ from service.adapters.memory import MemoryStorage
 from service.adapters.spool import DiskSpool
 from service.adapters.sqlite import SqliteStorage
 from service.contracts import released
+from service.contracts.resolve import Resolver
 from service.domain.access import Scope
+from service.http.access_log import AccessLog, Lines
 from service.http.app import build_app
 from service.http.background import Background
 from service.http.cache import ResponseCache
@@ -19,8 +21,9 @@ from service.http.datasets import DatasetsResource
 from service.http.favorite import FavoriteResource
 from service.http.keys import KeysResource
 from service.http.lifecycle import Lifecycle
-from service.http.observe import AccessLog, Metrics, RequestIds
+from service.http.observe import Metrics, RequestIds
 from service.http.pipeline import Shared
+from service.http.prebuilt import HttpDate
 from service.http.probes import Probes
 from service.http.records import RecordsResource
 from service.http.routes import Resources
@@ -28,7 +31,7 @@ from service.http.server import Listening, Server
 from service.http.uploads import Uploads
 from service.http.versions import VersionsResource
 from service.ports.storage import Storage
-from service.settings import AuthMode, Settings
+from service.settings import AuthMode, LogFormat, Settings
 from service.usecases.access import Access
 from service.usecases.editing import Editing
 from service.usecases.loading import Limits, Loading
@@ -54,6 +57,11 @@ def limits(settings: Settings) -> Limits:
     )
 
 
+def logs_for_console(settings: Settings) -> bool:
+    """Return whether people read the log."""
+    return settings.log_format is LogFormat.CONSOLE
+
+
 def listening(settings: Settings) -> Listening:
     """Return where to listen."""
     return Listening(
@@ -73,6 +81,7 @@ class Container(containers.DeclarativeContainer):
     registry = providers.Singleton(released)
     metrics = providers.Singleton(Metrics)
     lifecycle = providers.Singleton(Lifecycle)
+    lines = providers.Singleton(Lines)
 
     storage: providers.Provider[Storage] = providers.Selector(
         settings.provided.storage_url.scheme,
@@ -107,10 +116,14 @@ class Container(containers.DeclarativeContainer):
         Shared,
         registry=registry,
         clock=clock,
+        dates=providers.Singleton(HttpDate),
+        resolver=providers.Singleton(Resolver, registry, clock),
         access=access,
         reading=reading,
         cache=cache,
-        access_log=providers.Singleton(AccessLog, metrics),
+        access_log=providers.Singleton(
+            AccessLog, metrics, lines, console=providers.Callable(logs_for_console, settings)
+        ),
         request_ids=providers.Singleton(RequestIds),
         lifecycle=lifecycle,
         cors=providers.Singleton(Cors, settings.provided.cors_origins),
@@ -131,7 +144,7 @@ class Container(containers.DeclarativeContainer):
     background = providers.Singleton(Background, storage, lifecycle, clock)
 
     application = providers.Factory(
-        build_app, shared, resources, probes, parts=providers.List(storage, background)
+        build_app, shared, resources, probes, parts=providers.List(lines, storage, background)
     )
     serve = providers.Singleton(
         Server, application.provider, lifecycle, providers.Callable(listening, settings)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from service.contracts.registry import Contract, Registry
 from service.domain.dates import parse_version
@@ -17,6 +17,16 @@ from service.domain.errors import (
     VersionMalformed,
     VersionSunset,
 )
+
+_REMEMBERED = 1024
+
+
+class Clock(Protocol):
+    """Tells the time in UTC."""
+
+    def now(self) -> datetime:
+        """Return the time now."""
+        ...
 
 
 class Source(StrEnum):
@@ -37,6 +47,33 @@ class Resolved:
     contract: Contract
     source: Source
     day: date
+
+
+class Resolver:
+    """Resolves, and remembers what it resolved while that cannot change: until midnight or a sunset."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._sunsets = sorted(each.sunset for each in registry.contracts if each.sunset is not None)
+        self._known: dict[tuple[tuple[str, ...], date | None], Resolved] = {}
+        self.valid_until = datetime.min.replace(tzinfo=UTC)
+
+    def resolve(self, header: Sequence[str], pin: date | None) -> Resolved:
+        """Return the contract; see `resolve`."""
+        now = self._clock.now()
+        if now >= self.valid_until or len(self._known) > _REMEMBERED:
+            self._forget(now)
+        key = (tuple(header), pin)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = resolve(self._registry, header, pin, now)
+        return found
+
+    def _forget(self, now: datetime) -> None:
+        self._known.clear()
+        midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+        self.valid_until = min([midnight, *(sunset for sunset in self._sunsets if sunset > now)])
 
 
 def resolve(registry: Registry, header: Sequence[str], pin: date | None, now: datetime) -> Resolved:

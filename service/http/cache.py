@@ -1,6 +1,7 @@
 """The response cache: finished answers, bounded in bytes; the least recently used goes first.
 
-An entry is served only after its dataset's revision was checked, so a hit is never stale.
+A key is what a client sent that can make a difference, as it was sent. An entry is served only after its
+dataset's revision was checked, and while the contract that it was made under cannot have changed.
 """
 
 from __future__ import annotations
@@ -8,22 +9,31 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
+from datetime import datetime
 
 from multidict import CIMultiDict
 
-_OVERHEAD_BYTES = 1024
+from service.contracts.resolve import Resolved
+
+_OVERHEAD_BYTES = 2048
 """About what an entry costs beside its body: headers, keys, the dictionary's share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A finished answer of one revision of a dataset."""
+    """A finished answer of one revision of a dataset, good until `valid_until`.
+
+    `head` is the serialised head that goes with `headers`.
+    """
 
     dataset: str
     revision: int
+    resolved: Resolved
+    valid_until: datetime
     etag: str
     status: int
     headers: CIMultiDict[str]
+    head: bytes
     body: bytes
 
 
@@ -41,7 +51,7 @@ class ResponseCache:
         return len(self._entries)
 
     def get(self, key: Hashable) -> Entry | None:
-        """Return the entry; the caller checks its revision and says `hit` or `drop`."""
+        """Return the entry; the caller checks that it still holds and says `hit` or `drop`."""
         return self._entries.get(key)
 
     def hit(self, key: Hashable) -> None:

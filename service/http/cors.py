@@ -19,10 +19,11 @@ class Cors:
     def __init__(self, origins: Collection[str]) -> None:
         self._origins = frozenset(origins)
         self._any = "*" in self._origins
+        self.enabled = bool(self._origins)
 
     def allow(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add what the browser wants to see, where the origin is allowed."""
-        if not self._origins:
+        if not self.enabled:
             return
         response.headers.add("Vary", "Origin")
         origin = request.headers.get("Origin")

@@ -11,9 +11,10 @@ from aiohttp import web
 from service.contracts.declarations import Operation
 from service.domain.errors import AeroliteError, MethodNotAllowed, PathNotFound
 from service.http import problems
+from service.http.access_log import AccessLog
 from service.http.cors import Cors
 from service.http.lifecycle import Lifecycle
-from service.http.observe import AccessLog, RequestIds
+from service.http.observe import RequestIds
 
 UNROUTED = "unrouted"
 Refusal = Callable[[], web.Response]

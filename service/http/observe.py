@@ -1,21 +1,18 @@
-"""What can be seen of the service from outside: metrics (bounded label sets) and one log line per request."""
+"""What can be seen of the service from outside: request ids, and metrics with bounded label sets."""
 
 from __future__ import annotations
 
 import itertools
-import logging
 import re
 import secrets
 from functools import lru_cache
-from time import perf_counter
 
 from aiohttp import web
+from multidict import istr
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-access_log = logging.getLogger("aerolite.access")
-
+_HEADER = istr("X-Request-Id")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 _BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60)
 
 
@@ -29,7 +26,7 @@ class RequestIds:
 
     def of(self, request: web.Request) -> str:
         """Return the request's id."""
-        sent = request.headers.get("X-Request-Id")
+        sent = request.headers.get(_HEADER)
         if sent is not None and _REQUEST_ID.fullmatch(sent):
             return sent
         return f"{self._prefix}-{next(self._numbers):x}"
@@ -71,46 +68,3 @@ class Metrics:
         """Count an answer."""
         self._counter(operation, contract, status).inc()
         self._histogram(operation).observe(seconds)
-
-
-class AccessLog:
-    """Writes a line per request."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def wrote(
-        self,
-        request: web.Request,
-        operation: str,
-        contract: str,
-        status: int,
-        request_id: str,
-        started: float,
-    ) -> None:
-        """Count and log an answer that took from `started` (perf_counter) until now."""
-        seconds = perf_counter() - started
-        self._metrics.answered(operation, contract, status, seconds)
-        if access_log.isEnabledFor(logging.INFO):
-            access_log.info(
-                "request",
-                extra={
-                    "request": {
-                        "id": request_id,
-                        "method": request.method,
-                        "path": request.path_qs,
-                        "status": status,
-                        "ms": round(seconds * 1000, 2),
-                        "contract": contract,
-                        "operation": operation,
-                        **trace_of(request),
-                    }
-                },
-            )
-
-
-def trace_of(request: web.Request) -> dict[str, str]:
-    """Return the trace id of a W3C `traceparent`, if one came."""
-    header = request.headers.get("traceparent")
-    found = None if header is None else _TRACEPARENT.fullmatch(header)
-    return {} if found is None else {"trace": found.group(1)}

@@ -17,21 +17,23 @@ from functools import lru_cache
 from time import perf_counter
 
 from aiohttp import web
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 
 from service.contracts.registry import Chain, Registry
-from service.contracts.resolve import Resolved, Source, resolve
+from service.contracts.resolve import Resolved, Resolver, Source
 from service.domain.access import Caller
 from service.domain.errors import AeroliteError
 from service.http import problems
+from service.http.access_log import AccessLog
 from service.http.answers import Answer, Ask, Handler
 from service.http.cache import Entry, ResponseCache
 from service.http.conditions import entity_tag, is_known
 from service.http.cors import Cors
 from service.http.lifecycle import Lifecycle
 from service.http.negotiation import takes_gzip
-from service.http.observe import AccessLog, RequestIds
+from service.http.observe import RequestIds
 from service.http.parameters import pairs, read_query
+from service.http.prebuilt import SERVER, HttpDate, Prebuilt, head_of
 from service.http.rendering import MIN_GZIP_BYTES, Rendered, gzipped, gzipped_chunks, render
 from service.ports.clock import Clock
 from service.usecases.access import Access
@@ -42,12 +44,21 @@ log = logging.getLogger("aerolite.http")
 VARY = "API-Version, Authorization, Accept, Accept-Encoding"
 UNRESOLVED = "-"
 
+# Looked up in every request: a name that knows its lower case saves making it.
+API_VERSION = istr("API-Version")
+AUTHORIZATION = istr("Authorization")
+ACCEPT = istr("Accept")
+ACCEPT_ENCODING = istr("Accept-Encoding")
+IF_NONE_MATCH = istr("If-None-Match")
+X_REQUEST_ID = istr("X-Request-Id")
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What every endpoint needs; one object for all of them."""
 
     registry: Registry
+    resolver: Resolver
     clock: Clock
     access: Access
     reading: Reading
@@ -56,6 +67,7 @@ class Shared:
     request_ids: RequestIds
     lifecycle: Lifecycle
     cors: Cors
+    dates: HttpDate
     base_path: str = ""
 
 
@@ -91,48 +103,50 @@ class Endpoint:
     async def _answer(self, visit: Visit) -> web.StreamResponse:
         shared, request = self._shared, visit.request
         bound = self._operation.bound
-        authorization = request.headers.get("Authorization")
+        authorization = request.headers.get(AUTHORIZATION)
         if authorization is None:
             visit.caller = caller = shared.access.anonymous
         else:
             if bound:
                 self._resolve(visit, None, quietly=True)
             visit.caller = caller = await shared.access.authenticate(authorization, contact=bound)
-        if not bound:
-            return await self._fresh(visit, None)
-        self._resolve(visit, caller)
-        if not self._cacheable:
-            return await self._fresh(visit, None)
-        key = self._cache_key(visit)
-        entry = shared.cache.get(key)
+        key = self._cache_key(request, caller) if self._cacheable else None
+        entry = None if key is None else shared.cache.get(key)
         if entry is not None:
+            visit.resolved = entry.resolved
             caller.require(self._operation.scope)
-            dataset = await shared.reading.dataset(entry.dataset)
-            if dataset.revision == entry.revision:
+            if await self._holds(entry):
                 shared.cache.hit(key)
                 return self._from_entry(visit, entry)
             shared.cache.drop(key)
+        if bound:
+            self._resolve(visit, caller)
         return await self._fresh(visit, key)
+
+    async def _holds(self, entry: Entry) -> bool:
+        """Return whether an entry is of the current revision, and its contract is still the one asked for."""
+        dataset = await self._shared.reading.dataset(entry.dataset)
+        return dataset.revision == entry.revision and self._shared.clock.now() < entry.valid_until
 
     def _resolve(self, visit: Visit, caller: Caller | None, *, quietly: bool = False) -> None:
         """Find the contract; `quietly` for an error that may come before the caller is known."""
-        header = visit.request.headers.getall("API-Version", ())
+        header = visit.request.headers.getall(API_VERSION, ())
         try:
-            pin = None if caller is None else caller.pin
-            visit.resolved = resolve(self._shared.registry, header, pin, self._shared.clock.now())
+            visit.resolved = self._shared.resolver.resolve(header, None if caller is None else caller.pin)
         except AeroliteError:
             if not quietly:
                 raise
 
-    def _cache_key(self, visit: Visit) -> Hashable:
-        headers = visit.request.headers
-        assert visit.resolved is not None  # noqa: S101 - resolved before
+    def _cache_key(self, request: web.Request, caller: Caller) -> Hashable:
+        """Return all that a client sent that makes a difference to its answer."""
+        headers = request.headers
         return (
-            visit.request.raw_path,
-            visit.resolved.contract.date,
-            visit.resolved.day,
-            headers.get("Accept"),
-            headers.get("Accept-Encoding"),
+            request.raw_path,
+            tuple(headers.getall(API_VERSION, ())),
+            headers.get(ACCEPT),
+            headers.get(ACCEPT_ENCODING),
+            caller.key_id is None,
+            caller.pin,
         )
 
     async def _fresh(self, visit: Visit, key: Hashable) -> web.StreamResponse:
@@ -186,16 +200,35 @@ class Endpoint:
             return await self._stream(visit, reply.status, headers, rendered, gzip=gzip)
         body = await gzipped(rendered.body) if gzip else rendered.body
         if key is not None and answer.tag is not None:
-            dataset, revision = answer.tag
-            self._shared.cache.put(
-                key, Entry(dataset, revision, headers["ETag"], reply.status, headers.copy(), body)
-            )
+            self._keep(key, answer.tag, visit, web.Response(status=reply.status, headers=headers, body=body))
         return self._finish(visit, web.Response(status=reply.status, headers=headers, body=body))
 
+    def _keep(self, key: Hashable, tag: tuple[str, int], visit: Visit, response: web.Response) -> None:
+        assert visit.resolved is not None  # noqa: S101 - what is kept has a contract
+        assert isinstance(response.body, bytes)  # noqa: S101 - made of bytes
+        dataset, revision = tag
+        entry = Entry(
+            dataset=dataset,
+            revision=revision,
+            resolved=visit.resolved,
+            valid_until=self._shared.resolver.valid_until,
+            etag=response.headers["ETag"],
+            status=response.status,
+            headers=response.headers,
+            head=head_of(response.status, response.reason or "", response.headers, response.body),
+            body=response.body,
+        )
+        self._shared.cache.put(key, entry)
+
     def _from_entry(self, visit: Visit, entry: Entry) -> web.StreamResponse:
-        if "If-None-Match" in visit.request.headers and is_known(visit.request, entry.etag):
+        shared, request = self._shared, visit.request
+        if IF_NONE_MATCH in request.headers and is_known(request, entry.etag):
             headers = _without_content(entry.headers)
             return self._finish(visit, web.Response(status=304, headers=headers))
+        if Prebuilt.fits(request) and not (shared.cors.enabled or shared.lifecycle.draining):
+            tail = f"X-Request-Id: {visit.request_id}\r\nDate: {shared.dates.now()}\r\n\r\n"
+            body = entry.body if request.method == "GET" else b""
+            return Prebuilt(entry.status, entry.head + tail.encode("ascii"), body)
         return self._finish(visit, web.Response(status=entry.status, headers=entry.headers, body=entry.body))
 
     async def _stream(
@@ -251,11 +284,12 @@ class Endpoint:
 
     def _promise(self, headers: CIMultiDict[str], visit: Visit) -> None:
         """Add the headers that every answer of a contract-bound path has."""
+        headers["Server"] = SERVER
         headers["X-Content-Type-Options"] = "nosniff"
         if not self._operation.bound:
             return
         headers["Vary"] = VARY
-        private = "Authorization" in visit.request.headers
+        private = AUTHORIZATION in visit.request.headers
         headers.setdefault("Cache-Control", "private, no-cache" if private else "no-cache")
         if visit.resolved is not None:
             for name, value in contract_headers(
@@ -265,7 +299,7 @@ class Endpoint:
 
     def _finish(self, visit: Visit, response: web.StreamResponse) -> web.StreamResponse:
         """Add what differs from request to request."""
-        response.headers["X-Request-Id"] = visit.request_id
+        response.headers[X_REQUEST_ID] = visit.request_id
         self._shared.cors.allow(visit.request, response)
         if self._shared.lifecycle.draining:
             response.force_close()
