@@ -54,12 +54,8 @@ class Holes:
             first, rest = self._segments[before - 1] + 1, rank - self._live_through[before - 1]
         else:
             first, rest = 0, rank
+        # The next segment with holes has at least one fewer, so it cannot be run over.
         full, rest = divmod(rest, self._size)
-        if before < len(self._segments):
-            # The next segment with holes ends the run of full ones.
-            excess = first + full - self._segments[before]
-            if excess > 0:
-                return self._segments[before], rest + excess * self._size
         return first + full, rest
 
     def live_before(self, segment: int) -> int:

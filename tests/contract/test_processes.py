@@ -79,6 +79,7 @@ async def test_appends_of_several_processes_lose_and_double_nothing(
         assert own == [appended(label, number) for number in range(30)]
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(600)
 async def test_a_killed_appender_loses_nothing_acknowledged(shared_name: str, shared: ProcessBackend) -> None:
     """Killed at any moment, a process leaves every acknowledged append, and at most one more, whole."""
@@ -97,6 +98,7 @@ async def test_a_killed_appender_loses_nothing_acknowledged(shared_name: str, sh
             assert stored == [one for group in expected for one in group]
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("action", ["load", "grow"])
 async def test_a_killed_loader_leaves_no_part(

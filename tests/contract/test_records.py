@@ -144,6 +144,13 @@ async def test_a_record_is_found_by_key(storage: Storage) -> None:
         await storage.datasets.record("absent", key="a")
 
 
+async def test_a_record_is_asked_for_by_something(storage: Storage) -> None:
+    """Asking for no key and no position is a mistake of the caller."""
+    await load(storage, records([1]))
+    with pytest.raises(ValueError, match="key or a position"):
+        await storage.datasets.record("d")
+
+
 async def test_a_key_finds_nothing_where_there_are_no_keys(storage: Storage) -> None:
     """A dataset without keys has no record with any key."""
     await load(storage, records(range(3)))

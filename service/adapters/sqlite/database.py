@@ -49,6 +49,9 @@ class _Opened:
     snapshots: Pool
     turn: Turns
 
+    def version(self) -> Version:
+        return self.number, self.watch.execute("PRAGMA data_version").fetchall()[0][0]
+
     async def close(self) -> None:
         await self.readers.close()
         await self.snapshots.close()
@@ -132,16 +135,13 @@ class Database:
         with translated(self._path):
             if opened is None or opened.identity != self._identity():
                 return None
-            rows = opened.watch.execute("PRAGMA data_version").fetchall()
-        return opened.number, rows[0][0]
+            return opened.version()
 
     async def opened_version(self) -> Version:
         """Return `version`, having opened the file if need be."""
-        await self._current()
-        version = self.version()
-        if version is None:
-            raise StoreUnavailable(f"The database file {self._path} is being replaced. Try again.")
-        return version
+        opened = await self._current()
+        with translated(self._path):
+            return opened.version()
 
     async def _current(self) -> _Opened:
         """Return the connections to the file that stands at the path now."""

@@ -49,7 +49,12 @@ class SqliteDatasets:
 
     async def datasets(self) -> list[Dataset]:
         """Return all datasets, sorted by name."""
-        return await self._database.read(load_all)
+        version = self._database.version() or await self._database.opened_version()
+        known = {name: stored for name, (_, stored) in self._seen.items()}
+        found = await self._database.read(lambda connection: load_all(connection, known))
+        for stored in found:
+            self._see(stored.head.name, version, stored)
+        return [commits.present(stored.head) for stored in found]
 
     async def last_revision(self, name: str) -> int:
         """Return the newest revision the name ever had."""
@@ -62,15 +67,15 @@ class SqliteDatasets:
             return seen[1]
         # The version is taken before the read: what is committed in between makes another one.
         version = await self._database.opened_version()
-        known = self._known(name, version)
+        known = self._known(name)
         stored = await self._database.read(lambda connection: load(connection, name, known))
         self._see(name, version, stored)
         return stored
 
-    def _known(self, name: str, version: Version) -> Stored | None:
-        """Return what was last seen of a name, if it was in this file."""
+    def _known(self, name: str) -> Stored | None:
+        """Return what was last seen of a name, fresh or not."""
         seen = self._seen.get(name)
-        return seen[1] if seen is not None and seen[0][0] == version[0] else None
+        return None if seen is None else seen[1]
 
     def _see(self, name: str, version: Version, stored: Stored) -> None:
         self._seen.pop(name, None)
@@ -81,7 +86,7 @@ class SqliteDatasets:
     async def slice(self, name: str, *, limit: int, rank: int = 0, after: int | None = None) -> Slice:
         """Return at most `limit` records of the current revision."""
         version = self._database.version() or await self._database.opened_version()
-        known = self._known(name, version)
+        known = self._known(name)
 
         def query(connection: sqlite3.Connection) -> tuple[Stored, Slice]:
             stored = load(connection, name, known)
@@ -93,8 +98,7 @@ class SqliteDatasets:
 
     async def record(self, name: str, *, key: str | None = None, position: int | None = None) -> StoredRecord:
         """Return the record with that key or position."""
-        version = self._database.version() or await self._database.opened_version()
-        known = self._known(name, version)
+        known = self._known(name)
         return await self._database.read(
             lambda connection: find_record(connection, load(connection, name, known), key, position)
         )

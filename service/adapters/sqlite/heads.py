@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from struct import Struct
 
@@ -29,44 +30,52 @@ Row = tuple[str, int, int, int, int, int, int, int, int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A head, the shelf of its records (0: none), and the holes by group of positions."""
+    """A head, the shelf of its records (0: none), the holes by group of positions; and what says all that."""
 
     head: Head
     shelf: int = 0
     groups: Holes = NO_HOLES
+    row: Row | None = None
+    schema: bytes = b""
 
 
 def load(connection: sqlite3.Connection, name: str, known: Stored | None = None) -> Stored:
     """Return what is stored under a name; `known` is what it was before, if it was seen."""
     row: Row | None = connection.execute(_ONE, (name,)).fetchone()
-    if row is None:
-        return Stored(Head(name))
-    if known is not None and known.head.revision == row[1]:
-        return known
-    return _stored(connection, row, known)
+    return Stored(Head(name)) if row is None else _known_or_read(connection, row, known)
 
 
-def load_all(connection: sqlite3.Connection) -> list[Dataset]:
-    """Return all datasets by name."""
+def load_all(connection: sqlite3.Connection, known: Mapping[str, Stored]) -> list[Stored]:
+    """Return what is stored under each name that has a dataset, by name."""
     rows: list[Row] = connection.execute(_ALL).fetchall()
-    datasets = (_stored(connection, row, None).head.dataset for row in rows)
-    return [dataset for dataset in datasets if dataset is not None]
+    return [_known_or_read(connection, row, known.get(row[0])) for row in rows]
 
 
-def _stored(connection: sqlite3.Connection, row: Row, known: Stored | None) -> Stored:
-    name, revision, schema_version, shelf, generation, count, end, edits, size_bytes, *times = row
+def _known_or_read(connection: sqlite3.Connection, row: Row, known: Stored | None) -> Stored:
+    if known is not None and known.row == row:
+        return known
+    name, revision, version, shelf, generation, count, end, edits, size_bytes, *times = row
     if not shelf:
-        return Stored(Head(name, revision, schema_version))
-    before = known.head.dataset if known is not None else None
-    if before is not None and before.schema.version == schema_version:
-        schema = before.schema
-    else:
-        found = connection.execute("SELECT document FROM schemas WHERE name = ?", (name,))
-        schema = load_schema(found.fetchone()[0], schema_version)
+        return Stored(Head(name, revision, version), row=row)
+    found = connection.execute("SELECT document FROM schemas WHERE name = ?", (name,))
+    document: bytes = found.fetchone()[0]
+    before = known.head.dataset if known is not None and known.schema == document else None
+    schema = load_schema(document, version) if before is None else before.schema
     created, updated = map(datetime.fromisoformat, times)
-    dataset = Dataset(name, revision, generation, count, end, edits, size_bytes, created, updated, schema)
+    dataset = Dataset(
+        name=name,
+        revision=revision,
+        generation=generation,
+        count=count,
+        next_position=end,
+        edits=edits,
+        size_bytes=size_bytes,
+        created=created,
+        updated=updated,
+        schema=replace(schema, version=version),
+    )
     holes = NO_HOLES if dataset.dense else _groups(connection, shelf)
-    return Stored(Head(name, revision, schema_version, dataset), shelf, holes)
+    return Stored(Head(name, revision, version, dataset), shelf, holes, row, document)
 
 
 def save(connection: sqlite3.Connection, before: Stored, dataset: Dataset, shelf: int) -> None:
