@@ -1,15 +1,29 @@
-"""The engine answers questions that a store cannot: filters, sorts, groups, over a columnar snapshot."""
+"""The engine answers questions that a store cannot: filters, sorts, groups, over a columnar snapshot.
+
+Values compare by the type of their column: integers exactly, whatever their size; numbers as doubles (one
+beyond their range counts as infinite); texts by code point; dates and timestamps by time, a timestamp
+without an offset as one in UTC, to the microsecond; arrays, objects and mixed values by their JSON text.
+A null, and an empty cell of a textual column, matches no operator but `NULL`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 from service.domain.columns import Column
 from service.domain.datasets import Dataset
+from service.ports.storage import Snapshot
+
+Value: TypeAlias = str | int | float | bool | date
+"""What a column is compared with, in its type; a timestamp is its microseconds since 1970 UTC."""
+
+Key: TypeAlias = str | int | float | bool | None
+"""A value that records were sorted by, as the engine put it; of use to nobody but the engine."""
 
 
 class Operator(StrEnum):
@@ -29,11 +43,15 @@ class Operator(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A condition on a column; `values` is one text, or several for `IN`, each as it stood in the query."""
+    r"""A condition on a column.
+
+    `values` is one value, for `IN` any number, for `LIKE` and `ILIKE` a pattern (`%` any text, `_` any
+    character, `\` takes the meaning from the next), for `NULL` whether it is to be null.
+    """
 
     column: str
     operator: Operator
-    values: tuple[str, ...]
+    values: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +75,7 @@ class Aggregate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """An aggregate of a column (None: of the records, for `COUNT`)."""
+    """An aggregate of a column's values that are not null (None: of the records, for `COUNT`)."""
 
     aggregate: Aggregate
     column: str | None = None
@@ -73,7 +91,7 @@ class Derivation:
     """A column of the client's view that is computed from a stored one.
 
     `source` is the stored column (None: a constant). `steps` are applied in order: `("cast", type)`,
-    `("map", {old: new})`, `("constant", value)`. A view without derivations shows the stored columns.
+    `("map", {old: new})`, `("constant", value)`. Without steps it is the stored column under another name.
     """
 
     column: Column
@@ -86,7 +104,7 @@ class Question:
     """Which records, in which order, seen through which columns.
 
     `view` lists the client's columns in order (None: the stored ones). Filters and orders name the client's
-    columns.
+    columns. Records that the order leaves equal stand in the order of their positions.
     """
 
     filters: tuple[Filter, ...] = ()
@@ -95,50 +113,58 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """Where matching records are: `positions` in the order asked for, `count` of all that match.
+class Behind:
+    """The place behind which to go on: sort keys and position of the last record seen.
 
-    `keys[i]` are the values of the order's columns of `positions[i]`, to make a cursor of; JSON values.
+    `keys` is None where they were not kept; the record at the position then tells them.
+    """
+
+    keys: tuple[Key, ...] | None
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of the matching records that is wanted: from a rank or behind a place, at most `limit`."""
+
+    start: int = 0
+    behind: Behind | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What matched: `count` of all, and the window's records, the first of which has the rank `start`.
+
+    `last` is the place of the window's last record; `more` says whether a record follows. `records` is empty
+    where none were asked for.
     """
 
     count: int
     start: int
-    positions: Sequence[int]
-    keys: Sequence[tuple[Any, ...]]
+    records: Sequence[bytes]
+    last: Behind | None
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Behind:
-    """The place behind which to go on: the sort keys and position of the last record seen."""
-
-    keys: tuple[Any, ...]
-    position: int
-
-
-class Feed(Protocol):
-    """Gives the engine the records of a revision, from a position on, as the store holds them."""
-
-    def __call__(self, *, after: int | None = None) -> AsyncIterator[tuple[Sequence[int], Sequence[bytes]]]:
-        """Yield (positions, canonical records) in order."""
-        ...
-
-
 class EngineSnapshot(Protocol):
-    """One revision of a dataset in columns."""
+    """One revision of a dataset in columns.
 
-    async def match(
-        self, question: Question, *, limit: int, start: int = 0, behind: Behind | None = None
-    ) -> Match:
-        """Return where at most `limit` matching records are. Raises `InvalidParameter`, `Busy`."""
+    All raise `Busy` where too much is under way or the time is over, `OutOfSpace` where a question needs
+    more room than the engine has, `InvalidCursor` where a window begins behind a place that is none.
+    """
+
+    @property
+    def dataset(self) -> Dataset:
+        """The revision that is held."""
         ...
 
-    def scan(self, question: Question) -> AsyncIterator[Sequence[bytes]]:
-        """Yield all matching canonical records in order, in batches of about 1 MiB; memory stays flat."""
+    async def match(self, question: Question, window: Window, *, records: bool = True) -> Matched:
+        """Return what matches; `window.limit` bounds it. Without `records` only the numbers."""
         ...
 
-    async def records(self, positions: Sequence[int]) -> Sequence[bytes]:
-        """Return the canonical records at these positions, in this order."""
+    def scan(self, question: Question, window: Window) -> AsyncIterator[Sequence[bytes]]:
+        """Yield the window's canonical records in order, in batches of about 1 MiB; memory stays flat."""
         ...
 
     async def aggregate(
@@ -147,19 +173,26 @@ class EngineSnapshot(Protocol):
         *,
         group: tuple[str, ...],
         measures: tuple[Measure, ...],
-        sort: tuple[Order, ...],
         limit: int,
         start: int = 0,
     ) -> tuple[Sequence[dict[str, Any]], bool]:
-        """Return a row per group as JSON values, and whether more follow; `sort` may name measures."""
+        """Return a row per group of the matching records, as JSON values, and whether more follow.
+
+        The question's order may name measures; groups that it leaves equal are sorted by their values.
+        Without `group` all records are one group.
+        """
         ...
 
-    async def facet(self, question: Question, column: str, limit: int) -> Sequence[tuple[Any, int]]:
-        """Return the values of a column with the number of matching records, most first."""
+    async def facet(
+        self, question: Question, column: str, limit: int
+    ) -> tuple[Sequence[tuple[Any, int]], bool]:
+        """Return a column's values with the number of matching records, most first, and whether more follow."""
         ...
 
-    def parquet(self, question: Question, fields: tuple[str, ...] | None) -> AsyncIterator[bytes]:
-        """Yield a Parquet file of all matching records."""
+    def parquet(
+        self, question: Question, window: Window, fields: tuple[str, ...], *, typed: bool
+    ) -> AsyncIterator[bytes]:
+        """Yield a Parquet file of the window's records; not `typed`: of the values as they were loaded."""
         ...
 
 
@@ -171,11 +204,16 @@ class Engine(Protocol):
         ...
 
     async def __aexit__(self, *exc: object) -> None:
-        """Close it and remove its spill files."""
+        """Close it and remove its files."""
         ...
 
-    def snapshot(self, dataset: Dataset, feed: Feed) -> AbstractAsyncContextManager[EngineSnapshot]:
-        """Hold the columns of a revision: those kept, extended by what was appended, or built from `feed`."""
+    def snapshot(
+        self, dataset: Dataset, source: Callable[[], AbstractAsyncContextManager[Snapshot]]
+    ) -> AbstractAsyncContextManager[EngineSnapshot]:
+        """Hold the columns of a revision, or of a newer one.
+
+        Kept columns of the same generation are extended by what was appended since; they are built anew
+        from `source` where there are none, or where a record was changed or removed. Many who ask for the
+        same columns wait for one building. Raises what `source` raises, and `OutOfSpace`.
+        """
         ...
-
-

@@ -1,0 +1,203 @@
+"""DuckDB in this process: locked down, off the event loop, within a time limit, a few questions at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from service.domain.errors import Busy, OutOfSpace, StoreUnavailable
+
+T = TypeVar("T")
+Work = Callable[[duckdb.DuckDBPyConnection], T]
+
+MAX_QUESTIONS = 4
+MAX_STREAMS = 8
+MAX_WAITING = 256
+_INTERRUPT_AGAIN_S = 0.05
+
+
+class Database:
+    """The one in-process database: `open` it, `run` work on it, `close` it.
+
+    At most `MAX_QUESTIONS` run at a time and `MAX_WAITING` wait; streams and the building of snapshots have
+    connections of their own.
+    """
+
+    def __init__(self, *, memory_bytes: int, temp_bytes: int, timeout_s: float) -> None:
+        self._memory_bytes = memory_bytes
+        self._temp_bytes = temp_bytes
+        self.timeout_s = timeout_s
+        self._root: duckdb.DuckDBPyConnection | None = None
+        self._free: list[duckdb.DuckDBPyConnection] = []
+        self._slots = asyncio.Semaphore(MAX_QUESTIONS)
+        self._waiting = 0
+        self._streams = 0
+        self._threads = ThreadPoolExecutor(MAX_QUESTIONS + MAX_STREAMS + 2, thread_name_prefix="engine")
+
+    async def open(self, directory: Path) -> None:
+        """Open it; the directory, and no other, may hold its files."""
+        with translated(self.timeout_s):
+            self._root = await self._in_thread(lambda: self._connect(directory))
+        self._free = [self._root.cursor() for _ in range(MAX_QUESTIONS)]
+
+    def _connect(self, directory: Path) -> duckdb.DuckDBPyConnection:
+        root = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": f"{self._memory_bytes}B",
+                "threads": str(min(os.cpu_count() or 1, 8)),
+                "temp_directory": str(directory / "temp"),
+                "max_temp_directory_size": f"{self._temp_bytes}B",
+                "preserve_insertion_order": "true",
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "allow_community_extensions": "false",
+            },
+        )
+        root.execute("SET GLOBAL TimeZone = 'UTC'")
+        # These can be set on a running database only, in this order.
+        root.execute(f"SET allowed_directories = [{literal(str(directory))}]")
+        root.execute("SET enable_external_access = false")
+        root.execute("SET lock_configuration = true")
+        return root
+
+    async def close(self) -> None:
+        """Stop what is under way and close it."""
+        root, self._root = self._root, None
+        if root is not None:
+            for cursor in self._free:
+                cursor.close()
+            self._free = []
+            await self._in_thread(root.close)
+        self._threads.shutdown(wait=False)
+
+    async def run(self, work: Work[T]) -> T:
+        """Do a question's work on a connection of the pool. Raises `Busy`, `OutOfSpace`."""
+        if self._waiting >= MAX_WAITING:
+            raise Busy(f"{MAX_WAITING} questions are waiting; try again in a moment.")
+        self._waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+        cursor = self._free.pop()
+
+        def give_back() -> None:
+            self._free.append(cursor)
+            self._slots.release()
+
+        return await self._timed(cursor, work, give_back)
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[Lease]:
+        """Lend a connection for as long as a stream takes. Raises `Busy`."""
+        if self._streams >= MAX_STREAMS:
+            raise Busy(f"{MAX_STREAMS} exports are under way; try again in a moment.")
+        self._streams += 1
+        try:
+            async with self.lease() as lease:
+                yield lease
+        finally:
+            self._streams -= 1
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[Lease]:
+        """Lend a connection without a time limit."""
+        if self._root is None:
+            raise StoreUnavailable("The engine is not running.")
+        cursor = self._root.cursor()
+        lease = Lease(self, cursor)
+        try:
+            yield lease
+        finally:
+            await lease.settled()
+            cursor.close()
+
+    async def _timed(
+        self, cursor: duckdb.DuckDBPyConnection, work: Work[T], give_back: Callable[[], None]
+    ) -> T:
+        """Do work; when time is over, or nobody waits any more, it is interrupted."""
+        loop = asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            nonlocal timer
+            cursor.interrupt()
+            # The work may have been between two statements: once more, until it is done.
+            timer = loop.call_later(_INTERRUPT_AGAIN_S, interrupt)
+
+        timer = loop.call_later(self.timeout_s, interrupt)
+
+        def done(_: object) -> None:
+            timer.cancel()
+            give_back()
+
+        future = asyncio.ensure_future(self._in_thread(lambda: work(cursor)))
+        future.add_done_callback(done)
+        with translated(self.timeout_s):
+            try:
+                return await asyncio.shield(future)
+            except asyncio.CancelledError:
+                interrupt()
+                future.add_done_callback(_noted)
+                raise
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+class Lease:
+    """A connection of one's own, used by one task."""
+
+    def __init__(self, database: Database, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._database = database
+        self._cursor = cursor
+        self._pending: asyncio.Future[object] | None = None
+
+    async def run(self, work: Work[T]) -> T:
+        """Do work on it; whoever is cancelled meanwhile interrupts it."""
+        future = asyncio.ensure_future(self._database._in_thread(lambda: work(self._cursor)))  # noqa: SLF001 - its other half
+        self._pending = future  # type: ignore[assignment]  # waited for, whatever it gives
+        with translated(self._database.timeout_s):
+            try:
+                return await asyncio.shield(future)
+            except asyncio.CancelledError:
+                self._cursor.interrupt()
+                future.add_done_callback(_noted)
+                raise
+
+    async def settled(self) -> None:
+        """Wait until nothing runs on it any more."""
+        if self._pending is not None:
+            await asyncio.wait({self._pending})
+
+
+def _noted(future: asyncio.Future[T]) -> None:
+    """Take note of how it ended, so that a failure nobody waits for stays quiet."""
+    future.cancelled() or future.exception()
+
+
+@contextmanager
+def translated(timeout_s: float) -> Iterator[None]:
+    """Turn DuckDB's errors into ours; what is a mistake in our SQL stays what it is."""
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise Busy(f"The question took more than {timeout_s:g} s; narrow it by filters.") from None
+    except duckdb.OutOfMemoryException:
+        raise OutOfSpace(
+            "The question needs more room than ENGINE_MEMORY_BYTES and ENGINE_SPILL_BYTES give; narrow it."
+        ) from None
+    except duckdb.IOException as error:
+        raise OutOfSpace(f"The engine cannot write its files: {str(error).splitlines()[0][:200]}") from None
+
+
+def literal(text: str) -> str:
+    """Return text as an SQL literal: for our own paths and an owner's values; a client's are bound."""
+    return "'" + text.replace("'", "''") + "'"

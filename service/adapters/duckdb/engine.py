@@ -1,0 +1,241 @@
+"""Which snapshots are kept: built once for all who wait, extended, and dropped when room is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Self
+from weakref import WeakValueDictionary
+
+import duckdb
+
+from service.adapters.duckdb.connections import Database, Lease
+from service.adapters.duckdb.snapshot import DuckdbSnapshot
+from service.adapters.duckdb.tables import Table, TooWide
+from service.domain.datasets import Dataset
+from service.domain.errors import Busy, OutOfSpace, SnapshotLost
+from service.ports.engine import EngineSnapshot
+from service.ports.storage import Slice, Snapshot
+
+Source = Callable[[], AbstractAsyncContextManager[Snapshot]]
+
+_ATTEMPTS = 4
+_TEMP_SHARE = 4
+"""A quarter of the disk is for sorts and groups that memory cannot hold, the rest for snapshots."""
+
+
+class DuckdbEngine:
+    """Columnar snapshots in DuckDB files, whose hot pages stay in `memory_bytes`.
+
+    Files take at most `spill_bytes` of `directory` (None: the system's for temporary files). A question is
+    interrupted after `timeout_s`; exports take as long as they take.
+    """
+
+    def __init__(
+        self, directory: Path | None, *, memory_bytes: int, spill_bytes: int, timeout_s: float
+    ) -> None:
+        self._parent = directory
+        self._room_bytes = spill_bytes - spill_bytes // _TEMP_SHARE
+        self._database = Database(
+            memory_bytes=memory_bytes, temp_bytes=spill_bytes // _TEMP_SHARE, timeout_s=timeout_s
+        )
+        self._directory = Path()
+        self._tables: list[Table] = []
+        self._numbers = count(1)
+        self._uses = count(1)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._building = asyncio.Semaphore(1)
+        self._tasks: set[asyncio.Task[Dataset]] = set()
+        self._builds = 0
+
+    async def __aenter__(self) -> Self:
+        """Open the engine."""
+        self._directory = Path(
+            await asyncio.to_thread(tempfile.mkdtemp, "", "aerolite-engine-", self._parent)
+        )
+        await self._database.open(self._directory)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close it and remove its files."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._database.close()
+        self._tables = []
+        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+
+    @property
+    def builds(self) -> int:
+        """How many snapshots were built whole so far."""
+        return self._builds
+
+    @property
+    def kept(self) -> list[str]:
+        """The names of the datasets whose snapshots are kept, least recently used first."""
+        return [table.name for table in sorted(self._tables, key=lambda table: table.used)]
+
+    @asynccontextmanager
+    async def snapshot(self, dataset: Dataset, source: Source) -> AsyncIterator[EngineSnapshot]:
+        """Hold the columns of a revision, or of a newer one."""
+        for _ in range(_ATTEMPTS):
+            table = self._found(dataset)
+            if table is not None:
+                break
+            dataset = await self._prepared(dataset, source)
+        else:
+            raise Busy("The dataset changes faster than it can be read; try again in a moment.")
+        table.users += 1
+        table.used = next(self._uses)
+        try:
+            yield DuckdbSnapshot(self._database, table, dataset, self._directory)
+        finally:
+            table.users -= 1
+            if table not in self._tables and not table.users:
+                await self._drop(table)
+
+    def _found(self, dataset: Dataset) -> Table | None:
+        """Return the table that shows a revision."""
+        for table in self._tables:
+            if table.name == dataset.name and table.shows(dataset):
+                return table
+        return None
+
+    async def _prepared(self, dataset: Dataset, source: Source) -> Dataset:
+        """Make the table of a revision or a newer one; it is finished even if this caller goes away."""
+        task = asyncio.create_task(self._prepare(dataset, source))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _prepare(self, dataset: Dataset, source: Source) -> Dataset:
+        lock = self._locks.setdefault(dataset.name, asyncio.Lock())
+        async with lock:
+            if self._found(dataset) is not None:
+                return dataset
+            if dataset.created is None:
+                await self._build(dataset, None, frozenset())
+                return dataset
+            wide: frozenset[str] = frozenset()
+            for _ in range(_ATTEMPTS):
+                try:
+                    async with source() as held:
+                        return await self._catch_up(held, wide)
+                except TooWide as error:
+                    wide |= error.names
+                except SnapshotLost:
+                    continue
+            raise Busy("The dataset changes faster than it can be read; try again in a moment.")
+
+    async def _catch_up(self, held: Snapshot, wide: frozenset[str]) -> Dataset:
+        """Bring the table of a held revision about: as it is, extended, or built."""
+        dataset = held.dataset
+        if self._found(dataset) is None:
+            table = self._extensible(dataset)
+            if table is None or wide - table.wide:
+                known = frozenset().union(*(each.wide for each in self._tables if each.name == dataset.name))
+                async with self._building:
+                    await self._build(dataset, held, wide | known)
+            else:
+                await self._extend(table, held)
+        return dataset
+
+    def _extensible(self, dataset: Dataset) -> Table | None:
+        for table in self._tables:
+            same = table.name == dataset.name and table.generation == dataset.generation
+            if same and table.edits == dataset.edits and table.end <= dataset.next_position:
+                return table if table.takes(dataset.schema.columns) else None
+        return None
+
+    async def _build(self, dataset: Dataset, held: Snapshot | None, wide: frozenset[str]) -> None:
+        table = Table(next(self._numbers), self._directory, dataset, wide)
+        try:
+            async with self._database.lease() as lease:
+                await lease.run(lambda cursor: table.create(cursor, dataset.schema.columns))
+                if held is not None:
+                    await lease.run(_begin)
+                    await self._fill(lease, table, held.scan())
+                    await lease.run(_commit)
+            self._builds += 1
+        except BaseException:
+            await asyncio.shield(self._drop(table))
+            raise
+        table.end, table.revision = dataset.next_position, dataset.revision
+        table.measure()
+        await self._replace(table)
+
+    async def _extend(self, table: Table, held: Snapshot) -> None:
+        """Add what was appended since; where that fails the table is as good as gone."""
+        dataset = held.dataset
+        columns = dict(table.columns)
+        try:
+            async with self._database.lease() as lease:
+                await lease.run(_begin)
+                await lease.run(lambda cursor: table.widen(cursor, dataset.schema.columns))
+                if table.end < dataset.next_position:
+                    await self._fill(lease, table, held.scan(after=table.end - 1 if table.end else None))
+                await lease.run(_commit)
+        except BaseException:
+            table.columns = columns
+            raise
+        table.end, table.revision = dataset.next_position, dataset.revision
+        table.measure()
+
+    async def _fill(self, lease: Lease, table: Table, slices: AsyncIterator[Slice]) -> None:
+        """Insert slices, each while the next is read."""
+        pending: asyncio.Task[None] | None = None
+        try:
+            async for found in slices:
+                if pending is not None:
+                    await pending
+                await self._make_room(table)
+                insert = partial(table.insert, positions=found.positions, records=found.records)
+                pending = asyncio.create_task(lease.run(insert))
+            if pending is not None:
+                await pending
+        finally:
+            if pending is not None:
+                await asyncio.wait({pending})
+                pending.cancelled() or pending.exception()
+
+    async def _replace(self, table: Table) -> None:
+        """Put a table in the place of those of its dataset."""
+        old = [each for each in self._tables if each.name == table.name]
+        table.used = next(self._uses)
+        self._tables = [each for each in self._tables if each.name != table.name] + [table]
+        for each in old:
+            if not each.users:
+                await self._drop(each)
+        await self._make_room(table)
+
+    async def _make_room(self, growing: Table) -> None:
+        """Drop what was least recently used until all fit. Raises `OutOfSpace` where they never will."""
+        growing.measure()
+        others = [table for table in self._tables if table is not growing]
+        while growing.size_bytes + sum(table.size_bytes for table in others) > self._room_bytes:
+            idle = [table for table in others if not table.users]
+            if not idle:
+                raise OutOfSpace("The dataset's columns do not fit in ENGINE_SPILL_BYTES; give it more room.")
+            oldest = min(idle, key=lambda table: table.used)
+            others.remove(oldest)
+            self._tables.remove(oldest)
+            await self._drop(oldest)
+
+    async def _drop(self, table: Table) -> None:
+        async with self._database.lease() as lease:
+            await lease.run(table.drop)
+
+
+def _begin(cursor: duckdb.DuckDBPyConnection) -> None:
+    cursor.execute("BEGIN")
+
+
+def _commit(cursor: duckdb.DuckDBPyConnection) -> None:
+    cursor.execute("COMMIT")

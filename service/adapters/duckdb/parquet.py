@@ -1,0 +1,78 @@
+"""Parquet files of what matches, written to the engine's own directory and sent from there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+from service.adapters.duckdb.connections import Lease, literal
+from service.adapters.duckdb.expressions import Bound, Expression
+from service.adapters.duckdb.statements import Relation
+from service.domain.columns import ColumnType
+from service.ports.engine import Question, Window
+
+_CHUNK_BYTES = 1 << 20
+_PLAIN = frozenset({ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.BOOLEAN, ColumnType.DATE})
+
+
+async def parquet_file(
+    lease: Lease,
+    directory: Path,
+    relation: Relation,
+    question: Question,
+    window: Window,
+    fields: tuple[str, ...],
+    *,
+    typed: bool,
+) -> AsyncIterator[bytes]:
+    """Write the window's records to a file and yield it; the file goes, however it ends.
+
+    Integers beyond 64 bits are text, times are in UTC to the microsecond, arrays and objects JSON text. Not
+    `typed`, all columns that came as text are text.
+    """
+    path = directory / f"{uuid4().hex}.parquet"
+    bound = Bound()
+    columns = [_column(relation.columns[name], bound, typed=typed) for name in fields]
+    selected = ", ".join(f"{sql} AS {name}" for sql, name in zip(columns, _names(fields), strict=True))
+    statement = relation.rows(question, window, selected, bound)
+    # Our own path: letters and digits in a directory that we have made.
+    sql = f"COPY ({statement.sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+    try:
+        await lease.run(lambda cursor: cursor.execute(sql, statement.values).fetchall())
+        file = await asyncio.to_thread(path.open, "rb")
+        try:
+            while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+                yield chunk
+        finally:
+            file.close()
+    finally:
+        await lease.settled()
+        path.unlink(missing_ok=True)
+
+
+def _column(expression: Expression, bound: Bound, *, typed: bool) -> str:
+    kind = expression.column.type
+    if not typed and expression.column.textual:
+        return expression.text(bound)
+    if kind is ColumnType.TIMESTAMP:
+        return f"make_timestamp({expression.sql})"
+    if kind is ColumnType.JSON:
+        return expression.json(bound)
+    if expression.wide or kind not in _PLAIN:
+        return expression.text(bound)
+    return expression.sql
+
+
+def _names(fields: tuple[str, ...]) -> list[str]:
+    """Return the columns' names as identifiers; one that is empty, or differs by case only, gets a number."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for at, field in enumerate(fields, start=1):
+        name = field or f"column_{at}"
+        while name.casefold() in taken:
+            name = f"{name}_{at}"
+        taken.add(name.casefold())
+        names.append('"' + name.replace('"', '""') + '"')
+    return names

@@ -1,0 +1,202 @@
+"""One revision of a dataset in columns: pages, streams, groups and files of what matches."""
+
+# ruff: noqa: S608 - names are ours (c0, s1.t); whatever a client sends is a bound parameter
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from service.adapters.duckdb.columns import Stored, as_json, computed
+from service.adapters.duckdb.connections import Database
+from service.adapters.duckdb.expressions import Bound, Columns, key_of, no_place
+from service.adapters.duckdb.parquet import parquet_file
+from service.adapters.duckdb.statements import Relation, Statement
+from service.adapters.duckdb.tables import Table
+from service.domain.columns import ColumnType
+from service.domain.datasets import Dataset
+from service.domain.records import BATCH_BYTES
+from service.ports.engine import Aggregate, Behind, Matched, Measure, Question, Window
+
+Show = Callable[[Any], Any]
+
+_MIN_BATCH, _MAX_BATCH = 1, 10_000
+
+
+class DuckdbSnapshot:
+    """A table as a revision sees it."""
+
+    def __init__(self, database: Database, table: Table, dataset: Dataset, directory: Path) -> None:
+        self.dataset = dataset
+        self._database = database
+        self._table = table
+        self._directory = directory
+        self._stored = {
+            column.name: _as_of(column.type, table.columns[column.name]) for column in dataset.schema.columns
+        }
+
+    async def match(self, question: Question, window: Window, *, records: bool = True) -> Matched:
+        """Return what matches."""
+        return await self._database.run(lambda cursor: self._match(cursor, question, window, records))
+
+    async def scan(self, question: Question, window: Window) -> AsyncIterator[Sequence[bytes]]:
+        """Yield the window's canonical records in order."""
+        relation = self._relation(question)
+        async with self._database.stream() as lease:
+            window = await lease.run(lambda cursor: self._placed(cursor, question, window))
+            statement = relation.rows(question, window, "r", Bound())
+            await lease.run(lambda cursor: _execute(cursor, statement))
+            size = self._batch_records()
+            while rows := await lease.run(lambda cursor: cursor.fetchmany(size)):
+                yield [row[0].encode() for row in rows]
+
+    async def aggregate(
+        self,
+        question: Question,
+        *,
+        group: tuple[str, ...],
+        measures: tuple[Measure, ...],
+        limit: int,
+        start: int = 0,
+    ) -> tuple[Sequence[dict[str, Any]], bool]:
+        """Return a row per group of the matching records."""
+        relation = self._relation(question)
+        statement = relation.groups(question, group, measures, limit + 1, start)
+        rows = await self._database.run(lambda cursor: _execute(cursor, statement).fetchall())
+        shown = [(name, self._shown(relation, name)) for name in group]
+        shown += [(each.name, self._measured(relation, each)) for each in measures]
+        named = [
+            {name: show(value) for (name, show), value in zip(shown, row, strict=True)}
+            for row in rows[:limit]
+        ]
+        return named, len(rows) > limit
+
+    async def facet(
+        self, question: Question, column: str, limit: int
+    ) -> tuple[Sequence[tuple[Any, int]], bool]:
+        """Return a column's values with the number of matching records."""
+        relation = self._relation(question)
+        statement = relation.facet(question, column, limit + 1)
+        rows = await self._database.run(lambda cursor: _execute(cursor, statement).fetchall())
+        show = self._shown(relation, column)
+        return [(show(value), count) for value, count in rows[:limit]], len(rows) > limit
+
+    async def parquet(
+        self, question: Question, window: Window, fields: tuple[str, ...], *, typed: bool
+    ) -> AsyncIterator[bytes]:
+        """Yield a Parquet file of the window's records."""
+        relation = self._relation(question)
+        async with self._database.stream() as lease:
+            window = await lease.run(lambda cursor: self._placed(cursor, question, window))
+            async for chunk in parquet_file(
+                lease, self._directory, relation, question, window, fields, typed=typed
+            ):
+                yield chunk
+
+    def _relation(self, question: Question) -> Relation:
+        return Relation(self._table.sql, self.dataset.next_position, Columns(self._stored, question.view))
+
+    def _match(
+        self, cursor: duckdb.DuckDBPyConnection, question: Question, window: Window, records: bool
+    ) -> Matched:
+        relation = self._relation(question)
+        window = self._placed(cursor, question, window)
+        limit = window.limit
+        rows: list[tuple[Any, ...]] = []
+        if limit is not None:
+            # Sorting drags the records along: sort without them, then fetch those that are wanted.
+            direct = records and not question.order
+            statement = relation.page(question, replace(window, limit=limit + 1), records=direct)
+            rows = _execute(cursor, statement).fetchall()
+        more = limit is not None and len(rows) > limit
+        rows = rows[:limit]
+        count, start = self._count(cursor, relation, question, window, None if more else len(rows))
+        last = None
+        if rows:
+            row = rows[-1]
+            last = Behind(tuple(map(key_of, row[2 : 2 + len(question.order)])), row[1])
+        return Matched(count, start, self._records(cursor, rows, question) if records else (), last, more)
+
+    def _records(
+        self, cursor: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]], question: Question
+    ) -> Sequence[bytes]:
+        if not question.order:
+            return [row[-1].encode() for row in rows]
+        wanted = [row[0] for row in rows]
+        statement = Statement(
+            f"SELECT rowid, r FROM {self._table.sql} WHERE rowid IN (SELECT unnest($1))", [wanted]
+        )
+        found = dict(_execute(cursor, statement).fetchall()) if wanted else {}
+        return [found[row].encode() for row in wanted]
+
+    def _count(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        relation: Relation,
+        question: Question,
+        window: Window,
+        rows: int | None,
+    ) -> tuple[int, int]:
+        """Return how many match, and the rank of the window's first; `rows` are the window's, if the last."""
+        if window.limit is not None and window.behind is None and rows:
+            return window.start + rows, window.start
+        if window.behind is None:
+            if not question.filters:
+                return self.dataset.count, window.start
+            (count,) = _row(cursor, relation.counts(question, None))
+            return count, window.start
+        count, after = _row(cursor, relation.counts(question, window.behind))
+        return count, count - after
+
+    def _placed(self, cursor: duckdb.DuckDBPyConnection, question: Question, window: Window) -> Window:
+        """Return the window with the sort keys of the place that it begins behind. Raises `InvalidCursor`."""
+        behind = window.behind
+        if behind is None or not question.order:
+            return window
+        if behind.keys is None:
+            row = _execute(cursor, self._relation(question).keys_at(question, behind.position)).fetchone()
+            if row is None:
+                raise no_place()
+            return replace(window, behind=Behind(tuple(map(key_of, row)), behind.position))
+        if len(behind.keys) != len(question.order):
+            raise no_place()
+        return window
+
+    def _batch_records(self) -> int:
+        average = self.dataset.size_bytes // max(self.dataset.count, 1)
+        return min(max(BATCH_BYTES // max(average, 1), _MIN_BATCH), _MAX_BATCH)
+
+    @staticmethod
+    def _shown(relation: Relation, name: str) -> Show:
+        """Return what makes JSON of a column's values."""
+        expression = relation.columns[name]
+        return partial(as_json, kind=expression.column.type, wide=expression.wide)
+
+    @staticmethod
+    def _measured(relation: Relation, measure: Measure) -> Show:
+        """Return what makes JSON of a measure's values."""
+        if measure.column is None or measure.aggregate not in {Aggregate.MIN, Aggregate.MAX}:
+            return computed
+        return partial(as_json, kind=ColumnType.STRING, wide=relation.columns[measure.column].wide)
+
+
+def _as_of(kind: ColumnType, stored: Stored) -> Stored:
+    """Return a column as a revision knew it: one that had no value yet may have got a type since."""
+    if kind is ColumnType.EMPTY and stored.column.type is not kind:
+        return Stored(replace(stored.column, type=kind), "CAST(NULL AS VARCHAR)")
+    return stored
+
+
+def _execute(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> duckdb.DuckDBPyConnection:
+    return cursor.execute(statement.sql, statement.values)
+
+
+def _row(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> tuple[Any, ...]:
+    """Return the one row of a statement that always has one."""
+    (row,) = _execute(cursor, statement).fetchall()
+    return tuple(row)
