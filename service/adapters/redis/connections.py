@@ -28,7 +28,7 @@ class Node:
     """One primary server and the connections to it."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self.address = f"{options['host']}:{options['port']}"
+        self.address = _address([options])
         self._pool = ConnectionPool(**options)
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
 
@@ -127,7 +127,7 @@ class Cluster:
     """
 
     def __init__(self, seeds: Sequence[dict[str, Any]]) -> None:
-        self.address = ",".join(f"{seed['host']}:{seed['port']}" for seed in seeds)
+        self.address = _address(seeds)
         self._seeds = seeds
         self._client: RedisCluster | None = None
         self._looking = asyncio.Lock()
@@ -169,7 +169,7 @@ class Cluster:
 
     def _new_client(self) -> RedisCluster:
         nodes = [(seed["host"], seed["port"]) for seed in self._seeds]
-        options = {
+        options: dict[str, Any] = {
             name: value for name, value in self._seeds[0].items() if name not in {"host", "port", "db"}
         }
         options["ssl"] = options.pop("connection_class", None) is SSLConnection
@@ -185,6 +185,13 @@ class Cluster:
         return self._nodes[node.name]
 
 
+def _address(options: Sequence[dict[str, Any]]) -> str:
+    """Return where servers are, and how that is known, for messages."""
+    hosts = ",".join(f"{each['host']}:{each['port']}" for each in options)
+    tls = " with TLS" if options[0].get("connection_class") is SSLConnection else ""
+    return f"{hosts}{tls} (STORAGE_URL)"
+
+
 def topology(url: str, timeout_s: float) -> Topology:
     """Return the servers that a URL names, none of them called yet.
 
@@ -192,35 +199,47 @@ def topology(url: str, timeout_s: float) -> Topology:
     Raises `StoreError` where it is no such URL; the message never shows it.
     """
     scheme, _, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    credentials, at, hosts = authority.rpartition("@")
     kind = scheme.removesuffix("+cluster")
     try:
-        options = [
-            {
-                **parse_url(f"{kind}://{credentials}{at}{host}{slash}{path}"),
-                "socket_timeout": None,  # the exchange as a whole has a limit
-                "socket_connect_timeout": timeout_s,
-                "retry": Retry(NoBackoff(), 0),
-                "protocol": 2,
-            }
-            for host in hosts.split(",")
-        ]
-        for each in options:
-            each.setdefault("host", "localhost")
-            each.setdefault("port", 6379)
-        if kind != scheme:
-            if any(each.get("db") for each in options):
-                raise StoreError("STORAGE_URL names a database, and a Redis Cluster has only one.")
-            return Cluster(options)
-        if len(options) > 1:
-            raise StoreError("STORAGE_URL names several hosts, which only redis+cluster:// can have.")
-        return Single(options[0])
+        servers = _options(kind, rest, timeout_s)
     except (ValueError, TypeError) as error:
         raise StoreError(
             "STORAGE_URL is no URL of Redis: it is redis://[[user]:password@]host[:port][/database],"
             " or rediss:// with TLS, or redis+cluster://."
         ) from error
+    if kind == scheme:
+        if len(servers) > 1:
+            raise StoreError("STORAGE_URL names several hosts, which only redis+cluster:// can have.")
+        return Single(servers[0])
+    if any(each.get("db") for each in servers):
+        raise StoreError("STORAGE_URL names a database, and a Redis Cluster has only one.")
+    return Cluster(servers)
+
+
+def _options(scheme: str, rest: str, timeout_s: float) -> list[dict[str, Any]]:
+    """Return what the driver takes for each host. Raises `ValueError` or `TypeError` for what it does not."""
+    authority, slash, path = rest.partition("/")
+    credentials, at, hosts = authority.rpartition("@")
+    database = path.partition("?")[0]
+    if database and not database.isdecimal():
+        raise ValueError("the database is no number")
+    own = {
+        "socket_timeout": None,  # the exchange as a whole has a limit
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    servers = []
+    for host in hosts.split(","):
+        options: dict[str, Any] = {
+            "host": "localhost",
+            "port": 6379,
+            **parse_url(f"{scheme}://{credentials}{at}{host}{slash}{path}"),
+            **own,
+        }
+        ConnectionPool(**options).make_connection()  # without a call: it refuses unknown options
+        servers.append(options)
+    return servers
 
 
 class Wire:
@@ -230,6 +249,11 @@ class Wire:
         self._url = url
         self._timeout_s = timeout_s
         self._servers: Topology
+
+    @property
+    def single(self) -> bool:
+        """Whether one server has all keys."""
+        return isinstance(self._servers, Single)
 
     def open(self) -> None:
         """Find out what the URL names. Raises `StoreError` where it is none of Redis."""
@@ -261,7 +285,7 @@ class Wire:
 
     async def scatter(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands on keys of any slots, return their answers."""
-        if isinstance(self._servers, Single):
+        if self.single:
             return await self.run(commands) if commands else []
         return [answers[0] for answers in await asyncio.gather(*(self.run([one]) for one in commands))]
 

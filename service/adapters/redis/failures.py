@@ -1,6 +1,6 @@
 """The one place where the driver's exceptions end.
 
-Messages name the server by host and port. They never hold the URL, which carries the password.
+Messages name the setting and the server's host and port. They never hold the URL, which carries the password.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def translated(server: str, exchange: Exchange) -> Iterator[None]:
 
 
 _REFUSED: tuple[tuple[type[BaseException], str], ...] = (
-    (AuthenticationError, "refused the user or the password of STORAGE_URL"),
-    (NoPermissionError, "does not allow the user of STORAGE_URL what Aerolite needs"),
+    (AuthenticationError, "refused the user or the password"),
+    (NoPermissionError, "does not allow the user what Aerolite needs"),
     (BusyLoadingError, "is loading its data from disk"),
     (ClusterDownError, "belongs to a cluster that does not serve all slots now"),
     (TryAgainError, "is handing the dataset over to another node of the cluster"),
@@ -61,13 +61,13 @@ _REFUSED: tuple[tuple[type[BaseException], str], ...] = (
 """Answers that are refusals by their class: the server did nothing."""
 
 _REFUSED_TEXTS = (
-    ("READONLY", "is a read-only replica; STORAGE_URL must name the primary"),
-    ("You can't write against a read only", "is a read-only replica; STORAGE_URL must name the primary"),
-    ("DB index is out of range", "has no database of the number in STORAGE_URL"),
-    ("invalid DB index", "has no database of the number in STORAGE_URL"),
-    ("SELECT is not allowed in cluster mode", "is a node of a cluster: STORAGE_URL must be redis+cluster://"),
-    ("cluster support disabled", "is no node of a cluster: STORAGE_URL must be redis://"),
-    ("Cluster mode is not enabled", "is no node of a cluster: STORAGE_URL must be redis://"),
+    ("READONLY", "is a read-only replica: the URL must name the primary"),
+    ("You can't write against a read only", "is a read-only replica: the URL must name the primary"),
+    ("DB index is out of range", "has no database of that number"),
+    ("invalid DB index", "has no database of that number"),
+    ("SELECT is not allowed in cluster mode", "is a node of a cluster: the URL must be redis+cluster://"),
+    ("cluster support disabled", "is no node of a cluster: the URL must be redis://"),
+    ("Cluster mode is not enabled", "is no node of a cluster: the URL must be redis://"),
     ("MISCONF", "cannot write to its disk"),
     ("NOREPLICAS", "has too few replicas to accept writes"),
     ("BUSY", "is busy with a script of somebody else's"),
@@ -88,7 +88,7 @@ def _translated(error: BaseException, server: str, exchange: Exchange) -> StoreE
         if words in text:
             return OutOfSpace(f"Redis at {server} {meaning}; nothing was written.")
     if isinstance(error, MovedError):
-        return Redirected(f"Redis at {server} is a node of a cluster: STORAGE_URL must be redis+cluster://.")
+        return Redirected(clustered(server))
     refusal = _refusal(error, text)
     if refusal is not None:
         return StoreUnavailable(f"Redis at {server} {refusal}.")
@@ -99,6 +99,11 @@ def _translated(error: BaseException, server: str, exchange: Exchange) -> StoreE
             f"The connection to Redis at {server} died during the commit: the write is whole or not there."
         )
     return StoreUnavailable(f"Redis at {server} does not answer ({_reason(error)}); nothing was written.")
+
+
+def clustered(server: str) -> str:
+    """Say that a server must not be used alone."""
+    return f"Redis at {server} is a node of a cluster: the URL must be redis+cluster://."
 
 
 def _refusal(error: BaseException, text: str) -> str | None:

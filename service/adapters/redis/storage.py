@@ -9,6 +9,7 @@ from typing import Self
 from service.adapters.redis.connections import Wire
 from service.adapters.redis.datasets import RedisDatasets
 from service.adapters.redis.documents import RedisDocuments
+from service.adapters.redis.failures import clustered
 from service.adapters.redis.heads import Heads
 from service.adapters.redis.reading import Reader
 from service.adapters.redis.scripts import Command
@@ -70,11 +71,20 @@ class RedisStorage:
         for server, (info, *settings) in await self._wire.everywhere(_QUESTIONS):
             if isinstance(info, Exception):
                 continue  # it answers, and keeps to itself what it is
-            _check_version(server, info.decode())
+            self._check(server, info.decode())
             # Who hosts Redis for others often forbids CONFIG: then there is nothing to say.
             known = {reply[0]: reply[1] for reply in settings if isinstance(reply, list) and reply}
             warnings += (f"Redis at {server} {words}" for words in _missing(known))
         self._warnings = warnings
+
+    def _check(self, server: str, info: str) -> None:
+        fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+        if self._wire.single and fields.get("redis_mode") == "cluster":
+            raise StoreError(clustered(server))
+        version = fields.get("redis_version", "")
+        numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+        if numbers and numbers < OLDEST:
+            raise StoreError(f"Redis at {server} is of version {version}; Aerolite needs 6.2 or newer.")
 
     async def sweep(self, now: datetime) -> int:
         """Remove what nobody can reach any more, in small steps."""
@@ -83,14 +93,6 @@ class RedisStorage:
     def warnings(self) -> Sequence[str]:
         """Return what the last ping found."""
         return tuple(self._warnings)
-
-
-def _check_version(server: str, info: str) -> None:
-    fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
-    version = fields.get("redis_version", "")
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if numbers and numbers < OLDEST:
-        raise StoreError(f"Redis at {server} is of version {version}; Aerolite needs 6.2 or newer.")
 
 
 def _missing(settings: dict[bytes, bytes]) -> list[str]:
