@@ -186,7 +186,10 @@ class EngineSnapshot(Protocol):
     async def facet(
         self, question: Question, column: str, limit: int
     ) -> tuple[Sequence[tuple[Any, int]], bool]:
-        """Return a column's values with the number of matching records, most first, and whether more follow."""
+        """Return a column's values and how many matching records have each, and whether more follow.
+
+        Most first, those as frequent by value.
+        """
         ...
 
     def parquet(

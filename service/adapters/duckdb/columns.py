@@ -74,11 +74,12 @@ def from_text(text: str, kind: ColumnType, *, wide: bool = False, strict: bool =
 
 
 def _wide_sql(text: str) -> str:
+    length = f"length({text})"
     return (
-        f"CASE WHEN {text} = '-0' THEN '1000000010' "
-        f"WHEN starts_with({text}, '-') "
-        f"THEN '0' || lpad(CAST(100000000 - length({text}) AS VARCHAR), 8, '0') || translate(substr({text}, 2), '0123456789', '9876543210') "
-        f"ELSE '1' || lpad(CAST(length({text}) AS VARCHAR), 8, '0') || {text} END"
+        f"CASE WHEN {text} = '-0' THEN '1000000010' WHEN starts_with({text}, '-') "
+        f"THEN '0' || lpad(CAST(100000000 - {length} AS VARCHAR), 8, '0') "
+        f"|| translate(substr({text}, 2), '0123456789', '9876543210') "
+        f"ELSE '1' || lpad(CAST({length} AS VARCHAR), 8, '0') || {text} END"
     )
 
 

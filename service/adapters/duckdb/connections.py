@@ -124,18 +124,10 @@ class Database:
         self, cursor: duckdb.DuckDBPyConnection, work: Work[T], give_back: Callable[[], None]
     ) -> T:
         """Do work; when time is over, or nobody waits any more, it is interrupted."""
-        loop = asyncio.get_running_loop()
-
-        def interrupt() -> None:
-            nonlocal timer
-            cursor.interrupt()
-            # The work may have been between two statements: once more, until it is done.
-            timer = loop.call_later(_INTERRUPT_AGAIN_S, interrupt)
-
-        timer = loop.call_later(self.timeout_s, interrupt)
+        alarm = _Alarm(cursor, self.timeout_s)
 
         def done(_: object) -> None:
-            timer.cancel()
+            alarm.stop()
             give_back()
 
         future = asyncio.ensure_future(self._in_thread(lambda: work(cursor)))
@@ -144,12 +136,31 @@ class Database:
             try:
                 return await asyncio.shield(future)
             except asyncio.CancelledError:
-                interrupt()
+                alarm.ring()
                 future.add_done_callback(_noted)
                 raise
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+class _Alarm:
+    """Interrupts work when its time is over."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, after_s: float) -> None:
+        self._cursor = cursor
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(after_s, self.ring)
+
+    def ring(self) -> None:
+        """Interrupt now, and again until it is stopped: the work may have been between two statements."""
+        self._timer.cancel()
+        self._cursor.interrupt()
+        self._timer = self._loop.call_later(_INTERRUPT_AGAIN_S, self.ring)
+
+    def stop(self) -> None:
+        """The work is done."""
+        self._timer.cancel()
 
 
 class Lease:

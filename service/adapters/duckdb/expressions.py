@@ -109,10 +109,12 @@ def _plain(stored: Stored, column: Column | None = None) -> Expression:
 def _derived(derivation: Derivation, source: Stored | None) -> Expression:
     """Return the expression of a column that is computed from the text of a stored one."""
     kind = derivation.column.type
-    literal = "NULL" if source is None else source.sql
-    if source is not None and source.column.type is ColumnType.TIMESTAMP:
-        literal = f"json_extract_string(r, {literal(pointer(source.column.name))})"
-    text = f"CAST({literal} AS VARCHAR)"
+    text = "CAST(NULL AS VARCHAR)"
+    if source is not None and source.column.type in _TEXTS:
+        text = source.sql
+    elif source is not None:
+        member = f"json_extract_string(r, {literal(pointer(source.column.name))})"
+        text = filled(member, textual=source.column.textual)
     for name, argument in derivation.steps:
         text = _STEPS[name](text, argument)
     return Expression(
