@@ -34,11 +34,16 @@ Wait = Annotated[bool, typer.Option(help="Wait until the rollout is done.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds for the rollout to be done.")]
 Workload = Annotated[
     str | None,
-    typer.Argument(metavar="[NAME]", help="NAME, deployment/NAME or statefulset/NAME."),
+    typer.Argument(metavar="NAME", help="NAME, deployment/NAME or statefulset/NAME."),
 ]
 
 rollout_app = typer.Typer(
-    name="rollout", help="Look at rollouts, undo one, restart pods.", no_args_is_help=True
+    name="rollout",
+    help="Look at rollouts, undo one, restart pods.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
 )
 
 

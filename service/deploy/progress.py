@@ -42,11 +42,11 @@ class ConsoleProgress:
 
     def step(self, sentence: str) -> None:
         """Write a heading."""
-        self._console.print(f"[bold]{escape(sentence)}[/bold]")
+        self._console.print(f"[bold]{_shown(sentence)}[/bold]", soft_wrap=True, highlight=False)
 
     def note(self, sentence: str) -> None:
         """Write an indented line."""
-        self._console.print(f"  {escape(sentence)}", soft_wrap=True)
+        self._console.print(f"  {_shown(sentence)}", soft_wrap=True, highlight=False)
 
     def diff(self, text: str) -> None:
         """Write a diff, in colour where there is colour."""
@@ -62,7 +62,7 @@ class ConsoleProgress:
         bar = "█" * filled + "░" * (_BAR_WIDTH - filled)
         self._console.print(
             f"  [{colour}]{bar}[/{colour}] {state.ready}/{state.wanted}"
-            f" {escape(str(workload))}: {escape(state.message)}",
+            f" {_shown(str(workload))}: {_shown(state.message)}",
             soft_wrap=True,
             highlight=False,
         )
@@ -80,3 +80,8 @@ class ConsoleProgress:
             self.step(f"Log of the container {log.container}{crashed} in {log.pod}")
             for line in log.text.splitlines():
                 self.note(line)
+
+
+def _shown(text: str) -> str:
+    """Return text as it is to be read: a container's log may hold markup, or drive a terminal."""
+    return escape("".join(one if one.isprintable() else " " for one in text))

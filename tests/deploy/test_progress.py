@@ -31,6 +31,15 @@ def test_lines_are_not_broken_and_not_read_as_markup() -> None:
     assert text.getvalue() == f"[red]Apply\n  {sentence}\n"
 
 
+def test_a_log_does_not_drive_the_terminal() -> None:
+    """Control characters of a hostile container become spaces."""
+    progress, text = written(terminal=False)
+
+    progress.note("\x1b[2Jall is well\r\x07")
+
+    assert text.getvalue() == "   [2Jall is well  \n"
+
+
 def test_a_rollout_has_a_bar() -> None:
     """The bar fills with the replicas, and is full where none are wanted."""
     progress, text = written(terminal=False)
