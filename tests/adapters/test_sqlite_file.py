@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from service.adapters.sqlite import SqliteStorage
-from service.adapters.sqlite.connections import connect, work_on
+from service.adapters.sqlite.connections import connect, connect_gate, enter_wal, work_on
 from service.adapters.sqlite.failures import translated
 from service.adapters.sqlite.tables import APPLICATION_ID
 from service.domain.errors import StoreError, StoreUnavailable
@@ -64,11 +64,12 @@ async def test_nothing_is_opened_by_the_constructor(tmp_path: Path) -> None:
 
 
 async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
-    """Closing and opening again finds the same revision; closing leaves one file only."""
+    """Closing and opening again finds the same revision; closing leaves no log beside the file."""
     path = tmp_path / "a.db"
     async with storage_at(path) as storage:
         commit = await load(storage, records(range(5)))
-    assert [entry.name for entry in tmp_path.iterdir()] == ["a.db"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {"a.db", "a.db-gate"}
+    assert (tmp_path / "a.db-gate").stat().st_size == 0
     async with storage_at(path) as storage:
         assert await storage.datasets.dataset("d") == commit.dataset
         assert await everything(storage) == records(range(5))
@@ -129,6 +130,12 @@ async def test_a_file_that_may_not_be_written_is_told(tmp_path: Path) -> None:
         only_read.execute("DELETE FROM documents")
 
 
+def test_a_file_system_without_a_log_is_refused() -> None:
+    """Where SQLite cannot keep a write-ahead log, readers would stop writers: it is said at the start."""
+    with closing(sqlite3.connect(":memory:")) as memory, pytest.raises(StoreError, match="local disk"):
+        enter_wal(memory, 0.1)
+
+
 async def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     """Pages that were overwritten raise an error that names the file and a backup."""
     path = tmp_path / "a.db"
@@ -166,6 +173,20 @@ async def test_a_locked_file_can_be_waited_for(tmp_path: Path) -> None:
             assert await everything(storage) == records([1])
 
 
+async def test_those_who_write_take_turns(tmp_path: Path) -> None:
+    """While another process is at the gate, it may be writing the log back: nobody begins to write."""
+    path = tmp_path / "a.db"
+    async with storage_at(path) as storage:
+        await load(storage, records([1]))
+        with closing(connect_gate(path)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(StoreUnavailable, match="Another process"):
+                await append(storage, records([2]))
+            assert await everything(storage) == records([1])
+        await append(storage, records([3]))
+        assert await everything(storage) == records([1, 3])
+
+
 async def test_a_file_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
     """A deleted file takes no more writes, which would be lost; nobody puts an empty one in its place."""
     path = tmp_path / "a.db"
@@ -192,7 +213,7 @@ async def test_a_backup_that_is_put_in_place_is_read(tmp_path: Path) -> None:
         await load(storage, records([1]))
         assert await everything(storage) == records([1])
         async with storage.datasets.snapshot("d") as snapshot:
-            for leftover in tmp_path.glob("a.db-*"):
+            for leftover in (tmp_path / "a.db-wal", tmp_path / "a.db-shm"):
                 leftover.unlink()
             backup.replace(path)
             dataset = await storage.datasets.dataset("d")
@@ -217,7 +238,7 @@ async def test_a_write_that_waited_while_the_file_was_replaced_is_refused(tmp_pa
             holder.execute("BEGIN IMMEDIATE")
             writes = [asyncio.create_task(append(storage, records([n]))) for n in range(3)]
             await asyncio.sleep(0)  # each has gone as far as the write lock
-            for leftover in tmp_path.glob("a.db-*"):
+            for leftover in (tmp_path / "a.db-wal", tmp_path / "a.db-shm"):
                 leftover.unlink()
             backup.replace(path)
             reads = await asyncio.gather(*(everything(storage) for _ in range(5)))

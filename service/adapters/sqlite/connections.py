@@ -14,7 +14,7 @@ from urllib.parse import quote
 import aiosqlite
 
 from service.adapters.sqlite.failures import committing
-from service.domain.errors import AeroliteError, Busy, StoreUnavailable
+from service.domain.errors import AeroliteError, Busy, StoreError, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ def connect_writer(
     """Open the one connection that writes."""
     connection = connect(path, create=create, timeout_s=timeout_s)
     try:
-        _enter_wal(connection, timeout_s)
+        enter_wal(connection, timeout_s)
         # In WAL mode FULL syncs the log at each commit: what was acknowledged survives a power cut.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -85,18 +85,25 @@ def connect_writer(
     return connection
 
 
-def _enter_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
+def connect_gate(path: Path) -> sqlite3.Connection:
+    """Open what those who write take turns at."""
+    return connect(path.with_name(path.name + "-gate"), create=True)
+
+
+def enter_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
     """Switch to the write-ahead log; SQLite does not wait for others who switch at the same time."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:
-            return
+            break
+    if mode != "wal":
+        raise StoreError("The file system cannot keep a write-ahead log. Put the database on a local disk.")
 
 
 def reading(query: Work[T]) -> Work[T]:
@@ -112,24 +119,37 @@ def reading(query: Work[T]) -> Work[T]:
     return work
 
 
-def writing(change: Work[T], deadline: float) -> Work[T]:
-    """Return the change within a transaction that waits for its turn until the monotonic `deadline`."""
+def writing(change: Work[T], gate: sqlite3.Connection, deadline: float) -> Work[T]:
+    """Return the change within a transaction that waits for its turn until the monotonic `deadline`.
+
+    Whoever writes holds the gate, an empty database beside the file, from before the transaction until the
+    log was written back after it. SQLite would do without; but before 3.51.3 a process that writes the log
+    back while another one begins it anew can lose a commit (https://sqlite.org/wal.html#walresetbug).
+    """
 
     def work(connection: sqlite3.Connection) -> T:
-        timeout_ms = max(1, int((deadline - time.monotonic()) * 1000))
-        connection.execute(f"PRAGMA busy_timeout = {timeout_ms}")
-        connection.execute("BEGIN IMMEDIATE")
+        _begin(gate, "EXCLUSIVE", deadline)
         try:
-            result = change(connection)
-            with committing():
-                connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+            _begin(connection, "IMMEDIATE", deadline)
+            try:
+                result = change(connection)
+                with committing():
+                    connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        finally:
+            gate.execute("ROLLBACK")
         return result
 
     return work
+
+
+def _begin(connection: sqlite3.Connection, kind: str, deadline: float) -> None:
+    timeout_ms = max(1, int((deadline - time.monotonic()) * 1000))
+    connection.execute(f"PRAGMA busy_timeout = {timeout_ms}")
+    connection.execute(f"BEGIN {kind}")
 
 
 class Turns:

@@ -19,6 +19,7 @@ from service.adapters.sqlite.connections import (
     Work,
     Worker,
     connect,
+    connect_gate,
     connect_writer,
     reading,
     work_on,
@@ -44,6 +45,7 @@ class _Opened:
     number: int
     identity: tuple[int, int]
     writer: Worker
+    gate: sqlite3.Connection
     watch: sqlite3.Connection
     readers: Pool
     snapshots: Pool
@@ -57,6 +59,7 @@ class _Opened:
         await self.snapshots.close()
         self.watch.close()
         await self.writer.close()
+        self.gate.close()
 
 
 class Database:
@@ -68,7 +71,6 @@ class Database:
 
     def __init__(self, path: Path, *, readers: int, timeout_s: float, max_bytes: int | None) -> None:
         self._path = path
-        self._text = str(path)
         self._readers = readers
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
@@ -111,7 +113,7 @@ class Database:
         opened = await self._current()
         with translated(self._path):
             async with opened.turn.take():
-                return await opened.writer.call(writing(change, deadline))
+                return await opened.writer.call(writing(change, opened.gate, deadline))
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[Held]:
@@ -176,8 +178,7 @@ class Database:
             )
         )
         try:
-            await writer.call(partial(migrate, deadline=time.monotonic() + timeout_s))
-            watch = await writer.call(lambda _: connect(self._path))
+            gate, watch = await writer.call(self._prepare)
         except BaseException:
             await writer.close()
             raise
@@ -186,11 +187,22 @@ class Database:
             number=next(self._numbers),
             identity=self._identity(),
             writer=writer,
+            gate=gate,
             watch=watch,
             readers=Pool(connect_reader, self._readers, timeout_s),
             snapshots=Pool(connect_reader, SNAPSHOTS, wait_s=0.0),
             turn=Turns(1, timeout_s, _too_many_writers),
         )
+
+    def _prepare(self, writer: sqlite3.Connection) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+        """Make the tables, and open the gate and the watch."""
+        gate = connect_gate(self._path)
+        try:
+            migrate(writer, gate, time.monotonic() + self._timeout_s)
+            return gate, connect(self._path)
+        except BaseException:
+            gate.close()
+            raise
 
 
 def _too_many_writers() -> Locked:

@@ -69,13 +69,13 @@ CREATE INDEX documents_expires ON documents (expires) WHERE expires IS NOT NULL;
 """
 
 
-def migrate(connection: sqlite3.Connection, deadline: float) -> None:
+def migrate(connection: sqlite3.Connection, gate: sqlite3.Connection, deadline: float) -> None:
     """Make the tables unless they are there, waiting for the write lock until the monotonic `deadline`.
 
     Raises `StoreError` where the file belongs to another program or a newer release.
     """
     if _number(connection, "user_version") != VERSION or not _ours(connection):
-        writing(_make_tables, deadline)(connection)
+        writing(_make_tables, gate, deadline)(connection)
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:

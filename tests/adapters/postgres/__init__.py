@@ -1,0 +1,1 @@
+"""What is PostgreSQL's own, beside the contract suite."""
