@@ -182,10 +182,13 @@ def _too_many_readers() -> Busy:
 
 
 class Pool:
-    """At most `size` workers, opened when needed and kept."""
+    """At most `size` workers, opened when needed; `keep` of them stay open when they are not."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], size: int, wait_s: float) -> None:
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], size: int, keep: int, wait_s: float
+    ) -> None:
         self._connect = connect
+        self._keep = keep
         self._turns = Turns(size, wait_s, _too_many_readers)
         self._idle: list[Worker] = []
         self._closed = False
@@ -201,7 +204,7 @@ class Pool:
                 await self._put_back(worker)
 
     async def _put_back(self, worker: Worker) -> None:
-        if self._closed:
+        if self._closed or len(self._idle) >= self._keep:
             await worker.close()
         else:
             self._idle.append(worker)

@@ -189,8 +189,8 @@ class Database:
             writer=writer,
             gate=gate,
             watch=watch,
-            readers=Pool(connect_reader, self._readers, timeout_s),
-            snapshots=Pool(connect_reader, SNAPSHOTS, wait_s=0.0),
+            readers=Pool(connect_reader, self._readers, self._readers, timeout_s),
+            snapshots=Pool(connect_reader, SNAPSHOTS, self._readers, wait_s=0.0),
             turn=Turns(1, timeout_s, _too_many_writers),
         )
 
