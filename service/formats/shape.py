@@ -14,30 +14,34 @@ import msgspec
 
 from service.domain.columns import Column, ColumnType
 
-Members: TypeAlias = dict[str, msgspec.Raw]
 Tokens: TypeAlias = Sequence[bytes | msgspec.Raw]
-Typing: TypeAlias = Callable[[Tokens], Tokens]
+Passage: TypeAlias = Callable[[Tokens], Tokens]
+Route: TypeAlias = tuple[str, int | None, Passage | None]
+"""A member on its way: its name, which of the record's members it is (None: none), what is done to values."""
+
+Lens: TypeAlias = Callable[[tuple[str, ...]], Sequence[Route]]
+"""Leads a record that has members of these names; `service.lenses.view.View` gives such lenses."""
 
 # More records than this at a time no longer fit a processor's cache, and go slower.
 _CHUNK_RECORDS = 200
 
+_MAX_WAYS = 1000
+"""Different sets of members for which the way is remembered."""
+
 _members = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _string = msgspec.json.Decoder(str)
+_NULL = msgspec.Raw(b"null")
 _UNQUOTED = frozenset({ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.BOOLEAN})
 
 
 class Shape:
     """Turns canonical records into what a client sees, any number at a time."""
 
-    def __init__(
-        self,
-        typings: dict[str, Typing],
-        fields: Sequence[str] | None,
-        lens: Callable[[Members], Members] | None,
-    ) -> None:
+    def __init__(self, typings: dict[str, Passage], fields: Sequence[str] | None, lens: Lens | None) -> None:
         self._typings = typings
         self._fields = None if fields is None else tuple(fields)
         self._lens = lens
+        self._ways: dict[tuple[str, ...], _Way] = {}
 
     def __call__(self, records: Sequence[bytes]) -> list[bytes]:
         """Return the records as they are seen; the order of members stays, or is that of the fields."""
@@ -47,28 +51,54 @@ class Shape:
 
     def _shaped(self, records: Sequence[bytes]) -> list[bytes]:
         rows = _members.decode(b"[%b]" % b",".join(records))
-        if self._lens is not None:
-            rows = list(map(self._lens, rows))
-        if self._fields is not None:
-            rows = [{name: row[name] for name in self._fields if name in row} for row in rows]
         shaped: list[bytes] = []
         for names, alike in groupby(rows, key=tuple):
-            shaped += self._alike(names, [tuple(row.values()) for row in alike])
+            shaped += _led(self._way(names), [tuple(row.values()) for row in alike])
         return shaped
 
-    def _alike(self, names: tuple[str, ...], rows: Sequence[Tokens]) -> list[bytes]:
-        """Return records of which each has the same members, given as rows of values."""
-        if not names:
-            return [b"{}"] * len(rows)
-        # One flat list of what stands in each record, `{"name":`, value, `,"id":`, value, `}`: one join.
-        width = 2 * len(names) + 1
-        parts: list[bytes | msgspec.Raw] = [b"}\n"] * (width * len(rows))
-        for at, (name, values) in enumerate(zip(names, zip(*rows, strict=True), strict=True)):
-            typing = self._typings.get(name)
-            before = (b"," if at else b"{") + msgspec.json.encode(name) + b":"
-            parts[2 * at :: width] = [before] * len(rows)
-            parts[2 * at + 1 :: width] = values if typing is None else typing(values)
-        return b"".join(parts).split(b"\n")[:-1]
+    def _way(self, names: tuple[str, ...]) -> _Way:
+        way = self._ways.get(names)
+        if way is None:
+            if len(self._ways) >= _MAX_WAYS:
+                self._ways.clear()
+            way = self._ways[names] = self._found_way(names)
+        return way
+
+    def _found_way(self, names: tuple[str, ...]) -> _Way:
+        routes: Sequence[Route] = [(name, at, None) for at, name in enumerate(names)]
+        if self._lens is not None:
+            routes = self._lens(names)
+        if self._fields is not None:
+            by_name = {route[0]: route for route in routes}
+            routes = [by_name[name] for name in dict.fromkeys(self._fields) if name in by_name]
+        way = []
+        for place, (name, at, passage) in enumerate(routes):
+            before = (b"," if place else b"{") + msgspec.json.encode(name) + b":"
+            passages = [each for each in (passage, self._typings.get(name)) if each is not None]
+            way.append((before, at, passages))
+        return way
+
+
+_Way: TypeAlias = Sequence[tuple[bytes, int | None, Sequence[Passage]]]
+"""For each member that goes out: what stands before its value, where that comes from, what is done to it."""
+
+
+def _led(way: _Way, rows: Sequence[Tokens]) -> list[bytes]:
+    """Return records of which each has the same members, given as rows of values."""
+    count = len(rows)
+    if not way:
+        return [b"{}"] * count
+    # One flat list of what stands in each record, `{"name":`, value, `,"id":`, value, `}`: one join.
+    width = 2 * len(way) + 1
+    parts: list[bytes | msgspec.Raw] = [b"}\n"] * (width * count)
+    columns: list[Tokens] = list(zip(*rows, strict=True))
+    for place, (before, at, passages) in enumerate(way):
+        values: Tokens = [_NULL] * count if at is None else columns[at]
+        for passage in passages:
+            values = passage(values)
+        parts[2 * place :: width] = [before] * count
+        parts[2 * place + 1 :: width] = values
+    return b"".join(parts).split(b"\n")[:-1]
 
 
 def compile_shape(
@@ -76,11 +106,11 @@ def compile_shape(
     *,
     typed: bool,
     fields: Sequence[str] | None = None,
-    lens: Callable[[Members], Members] | None = None,
+    lens: Lens | None = None,
 ) -> Shape | None:
     """Return what turns canonical records into what a client sees; None where that is the same bytes.
 
-    `lens` maps a record's members to those of the client's view, whose `columns` these are. `typed` applies
+    `lens` leads a record's members to those of the client's view, whose `columns` these are. `typed` applies
     their types: a cell of an integer, number or boolean column loses its quotes, `""` becomes null in a
     textual column; dates stay strings. `fields` are the members wanted, in this order.
     """
@@ -90,7 +120,7 @@ def compile_shape(
     return Shape(typings, fields, lens)
 
 
-def _typing(column: Column) -> Typing:
+def _typing(column: Column) -> Passage:
     if column.type in _UNQUOTED:
         return _unquoted
     return _text if column.type is ColumnType.STRING else _nulled

@@ -1,18 +1,5 @@
-"""How errors speak of what was sent: bounded, escaped, by RFC 6901 pointer."""
+"""How errors speak of what was sent; lenses speak the same way."""
 
-from __future__ import annotations
+from service.domain.wording import pointer, quoted
 
-import msgspec
-
-_SHOWN_CHARS = 60
-
-
-def quoted(text: str) -> str:
-    """Return a name or value as a JSON string of at most about 60 characters, fit for a message."""
-    shown = text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
-    return msgspec.json.encode(shown).decode()
-
-
-def pointer(name: str) -> str:
-    """Return the JSON pointer (RFC 6901) of a member of a record."""
-    return "/" + name.replace("~", "~0").replace("/", "~1")
+__all__ = ["pointer", "quoted"]

@@ -27,7 +27,6 @@ _GZIP_STEP_BYTES = 8 << 10
 
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-MAGIC_BYTES = 4
 
 
 class Inflater(Protocol):

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from service.adapters.spool.inflate import MAGIC_BYTES, Inflater, inflaters, recognised
+from service.adapters.spool.inflate import Inflater, inflaters, recognised
 from service.domain.errors import OutOfSpace, StoreUnavailable
 from service.ports.spool import Upload
 
@@ -22,15 +22,14 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 class Sink:
     """A file that takes the bytes of one upload and inflates them.
 
-    A cancelled upload may leave a thread in `write`; `discard` waits for it, and what is written after
-    that goes nowhere.
+    A cancelled upload may leave a thread in `write` or `finish`: `discard` waits for it, and one that comes
+    later makes no file any more.
     """
 
     def __init__(self, directory: Path | None, content_encoding: str | None, max_bytes: int) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
         self._chain = None if content_encoding is None else inflaters(content_encoding, max_bytes)
-        self._head = b""
         self._lock = Lock()
         self._discarded = False
         self._file: BinaryIO | None = None
@@ -40,19 +39,21 @@ class Sink:
         self._size_bytes = 0
 
     def write(self, chunks: Sequence[bytes]) -> None:
-        """Inflate and write some bytes. Raises what `Spool.receive` does."""
+        """Inflate and write some bytes, the first of them enough to recognise an encoding by.
+
+        Raises what `Spool.receive` does.
+        """
         with self._lock:
             self._write(b"".join(chunks))
 
     def finish(self, chunks: Sequence[bytes]) -> Upload:
         """Write the last bytes and see whether the stream is whole. Raises what `Spool.receive` does."""
         with self._lock:
-            self._write(b"".join(chunks), last=True)
+            self._write(b"".join(chunks))
             for inflater in self._chain or ():
                 inflater.finish()
             with _translated():
-                file = self._opened()
-                file.close()
+                self._opened().close()
             assert self._path is not None  # noqa: S101 - `_opened` has set it
             return Upload(self._path, self._size_bytes, self._digest.hexdigest(), self._received_bytes)
 
@@ -68,15 +69,9 @@ class Sink:
                 if self._path is not None:
                     self._path.unlink()
 
-    def _write(self, data: bytes, *, last: bool = False) -> None:
-        if self._discarded:
-            return
+    def _write(self, data: bytes) -> None:
         self._received_bytes += len(data)
         if self._chain is None:
-            data, self._head = self._head + data, b""
-            if len(data) < MAGIC_BYTES and not last:
-                self._head = data
-                return
             self._chain = inflaters(recognised(data), self._max_bytes)
         with _translated():
             file = self._opened()
@@ -86,6 +81,8 @@ class Sink:
                 file.write(inflated)
 
     def _opened(self) -> BinaryIO:
+        if self._discarded:
+            raise StoreUnavailable("The upload has been given up.")
         if self._file is None:
             if self._directory is not None:
                 self._directory.mkdir(parents=True, exist_ok=True)

@@ -295,11 +295,13 @@ async def test_a_cancelled_upload_takes_the_file_along(tmp_path: Path) -> None:
             await asyncio.sleep(0.001)
 
 
-def test_what_a_thread_writes_after_the_end_goes_nowhere(tmp_path: Path) -> None:
-    """A write that comes after the upload was given up makes no file."""
+def test_a_thread_that_comes_late_makes_no_file(tmp_path: Path) -> None:
+    """A thread that writes or finishes after the upload was given up leaves nothing behind."""
     sink = Sink(tmp_path, None, MIB)
     sink.discard()
-    sink.write([TEXT])
+    for late in (sink.write, sink.finish):
+        with pytest.raises(StoreUnavailable):
+            late([TEXT])
     assert list(tmp_path.iterdir()) == []
 
 
