@@ -13,7 +13,7 @@ import psutil
 
 @dataclass(frozen=True)
 class Sample:
-    """What some requests cost: server CPU in microseconds per request, and requests per second of wall time."""
+    """What some requests cost: server CPU per request, and requests per second of wall time."""
 
     cpu_us: float
     per_second: float

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import TypeAlias
 
 import msgspec
 
 from service.domain.errors import InvalidCursor
 
 MAX_CURSOR_CHARS = 4096
+_MAX_KEY_BYTES = 1024
+"""Longer sort keys are left out, so that a link stays short: the record itself tells them."""
+
+Key: TypeAlias = str | int | float | bool | None
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page ended: behind `position` in `generation`, seen through `view` (its fingerprint)."""
+    """Where a page ended: behind `position` in `generation`.
+
+    `view` is the fingerprint of view, sort and filters, `keys` what the last record was sorted by (None: not
+    kept).
+    """
 
     generation: int
     position: int
     view: str = ""
+    keys: tuple[Key, ...] | None = ()
 
 
 def encode(cursor: Cursor) -> str:
     """Return the cursor as URL-safe text."""
-    return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).rstrip(b"=").decode("ascii")
+    place: list[object] = [cursor.generation, cursor.position, cursor.view]
+    if cursor.keys != ():
+        short = len(msgspec.msgpack.encode(cursor.keys)) <= _MAX_KEY_BYTES
+        place.append(cursor.keys if short else None)
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(place)).rstrip(b"=").decode("ascii")
 
 
 def decode(text: str) -> Cursor:

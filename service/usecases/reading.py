@@ -74,7 +74,7 @@ class Reading:
         dataset = await self.dataset(name)
         if dataset.generation == 0 and dataset.count == 0 and dataset.created is None:
             yield Page(dataset, 0, None, ())
-        elif _streams(dataset, selection):
+        elif streams(dataset, selection):
             async with self._datasets.snapshot(name) as snapshot:
                 yield await self._stream(snapshot, selection)
         else:
@@ -87,12 +87,12 @@ class Reading:
         found = await self._datasets.slice(
             name, limit=_ALL if limit is None else limit, rank=selection.start, after=after
         )
-        _check_cursor(found.dataset, selection.after)
+        check_cursor(found.dataset, selection.after)
         return Page(found.dataset, found.start, _next(found), found.records)
 
     async def _stream(self, snapshot: Snapshot, selection: Selection) -> Page:
         dataset, limit = snapshot.dataset, selection.limit
-        _check_cursor(dataset, selection.after)
+        check_cursor(dataset, selection.after)
         after = None if selection.after is None else selection.after.position
         first = await snapshot.slice(limit=1, rank=selection.start, after=after)
         cursor = None
@@ -118,7 +118,8 @@ async def _limited(slices: AsyncIterator[Slice], limit: int | None) -> AsyncIter
             return
 
 
-def _streams(dataset: Dataset, selection: Selection) -> bool:
+def streams(dataset: Dataset, selection: Selection) -> bool:
+    """Return whether a selection may be too long to be held in memory."""
     wanted = dataset.count if selection.limit is None else min(selection.limit, dataset.count)
     return wanted * dataset.size_bytes > PAGE_BYTES * max(dataset.count, 1)
 
@@ -129,9 +130,14 @@ def _next(found: Slice) -> Cursor | None:
     return Cursor(found.dataset.generation, found.positions[-1])
 
 
-def _check_cursor(dataset: Dataset, cursor: Cursor | None) -> None:
-    if cursor is not None and cursor.generation != dataset.generation:
+def check_cursor(dataset: Dataset, cursor: Cursor | None, view: str = "") -> None:
+    """Refuse a cursor of other records, or of another view, sort or filter. Raises `InvalidCursor`."""
+    if cursor is None:
+        return
+    if cursor.generation != dataset.generation:
         raise InvalidCursor("after", "The dataset was replaced since; begin again without `after`.")
+    if cursor.view != view:
+        raise InvalidCursor("after", "The cursor is of another sort or filter; begin again without `after`.")
 
 
 def missing(name: str) -> DatasetNotFound:

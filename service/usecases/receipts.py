@@ -46,7 +46,7 @@ def notes_of(reader: Reader, *, skipping: bool) -> dict[str, Any]:
     notes: dict[str, Any] = {}
     if reader.encoding != "utf-8":
         notes["encoding"] = reader.encoding
-    if reader.delimiter is not None:
+    if reader.delimiter not in {None, ","}:
         notes["delimiter"] = reader.delimiter
     if skipping:
         notes["rejected"] = reader.rejected

@@ -1,0 +1,47 @@
+"""`make bench`: measure everything in one run and print one table; `--only NAME` measures one part."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import platform
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import loading, serving
+from benchmarks.table import Row, render
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=sorted(PARTS), help="measure one part")
+    wanted = parser.parse_args().only
+    rows: list[Row] = []
+    for name, part in PARTS.items():
+        if wanted in {None, name}:
+            rows += part()
+            print(render(rows[-2:]), flush=True)
+    print(f"\nPython {platform.python_version()}, {platform.machine()}\n\n{render(rows)}")
+
+
+def in_directory(part: Callable[[Path], list[Row]], parent: Path | None = None) -> list[Row]:
+    """Measure a part in a directory of its own."""
+    with tempfile.TemporaryDirectory(dir=parent if parent is None or parent.is_dir() else None) as name:
+        return part(Path(name))
+
+
+PARTS: dict[str, Callable[[], list[Row]]] = {
+    "hot": lambda: asyncio.run(serving.hot_page()),
+    "load": lambda: in_directory(loading.load),
+    "start": serving.start_up,
+    "stream": lambda: in_directory(lambda path: asyncio.run(serving.stream_of_everything(path))),
+    # In memory, so that 100,000 single deletes do not wait for a disk; it is reading that is measured.
+    "depth": lambda: in_directory(lambda path: asyncio.run(serving.deep_page(path)), SHARED_MEMORY),
+}
+
+if __name__ == "__main__":
+    main()
