@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.columns import Column, ColumnType
 from service.formats.fitting import canonical
-from service.formats.shape import Shape, compile_shape
+from service.formats.shape import Route, Shape, compile_shape
 from tests.unit.formats.files import read
 
 T = ColumnType
@@ -25,6 +24,11 @@ def shape(*columns: Column, **options: Any) -> Shape:
     compiled = compile_shape(columns, typed=options.pop("typed", True), **options)
     assert compiled is not None
     return compiled
+
+
+def straight(names: tuple[str, ...]) -> Sequence[Route]:
+    """Lead all members to themselves."""
+    return [(name, at, None) for at, name in enumerate(names)]
 
 
 def typed(type_: ColumnType, *tokens: bytes) -> list[bytes]:
@@ -41,7 +45,7 @@ def test_without_a_change_there_is_nothing_to_do() -> None:
     assert compile_shape([], typed=True) is None
     assert compile_shape(cells, typed=True) is not None
     assert compile_shape(cells, typed=False, fields=["a"]) is not None
-    assert compile_shape(cells, typed=False, lens=dict) is not None
+    assert compile_shape(cells, typed=False, lens=straight) is not None
 
 
 @pytest.mark.parametrize(
@@ -120,11 +124,37 @@ def test_fields_are_chosen_in_their_order() -> None:
 def test_a_lens_comes_before_types_and_fields() -> None:
     """The columns are those of the view: a renamed member is typed and chosen by its new name."""
 
-    def renamed(members: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-        return {"mass" if name == "m" else name: raw for name, raw in members.items()}
+    def renamed(names: tuple[str, ...]) -> Sequence[Route]:
+        return [("mass" if name == "m" else name, at, None) for at, name in enumerate(names)]
 
     shaped = shape(Column("mass", T.NUMBER, textual=True), lens=renamed, fields=["mass"])
     assert shaped([b'{"m":"1.50","x":"y"}']) == [b'{"mass":1.50}']
+
+
+def test_a_lens_leads_members_to_others() -> None:
+    """A lens moves members, does something to their values, leaves some out and adds others."""
+
+    def lens(names: tuple[str, ...]) -> Sequence[Route]:
+        return [("new", None, lambda values: [b"7"] * len(values)), ("none", None, None)] + [
+            (name, at, lambda values: [b"-%b" % value for value in values])
+            for at, name in enumerate(names)
+            if name != "hidden"
+        ]
+
+    shaped = shape(lens=lens, typed=False)
+    records = [b'{"hidden":1,"a":2}', b'{"a":3,"b":4}', b"{}"]
+    assert shaped(records) == [
+        b'{"new":7,"none":null,"a":-2}',
+        b'{"new":7,"none":null,"a":-3,"b":-4}',
+        b'{"new":7,"none":null}',
+    ]
+
+
+def test_ways_are_forgotten_when_there_are_many() -> None:
+    """Records of any number of different members are shaped, without all their names being kept."""
+    shaped = shape(lens=straight, typed=False)
+    records = [b'{"a%d":1}' % i for i in range(2500)]
+    assert shaped(records) == records
 
 
 def test_many_records_are_shaped_like_one() -> None:
@@ -183,7 +213,7 @@ def test_choosing_all_fields_gives_the_same_tokens(documents: Sequence[dict[str,
     """Without types, taking records apart and putting them together again changes no byte."""
     records = [canonical(json.dumps(document).encode()) for document in documents]
     names = sorted({name for document in documents for name in document})
-    shaped = shape(lens=dict, typed=False)
+    shaped = shape(lens=straight, typed=False)
     assert [json.loads(record) for record in shaped(records)] == list(documents)
     chosen = shape(typed=False, fields=names)
     assert [json.loads(record) for record in chosen(records)] == list(documents)
