@@ -5,6 +5,7 @@ from __future__ import annotations
 from dependency_injector import containers, providers
 
 from service.adapters.clock import SystemClock
+from service.adapters.duckdb import DuckdbEngine
 from service.adapters.memory import MemoryStorage
 from service.adapters.spool import DiskSpool
 from service.adapters.sqlite import SqliteStorage
@@ -12,6 +13,7 @@ from service.contracts import released
 from service.contracts.resolve import Resolver
 from service.domain.access import Scope
 from service.http.access_log import AccessLog, Lines
+from service.http.aggregates import AggregatesResource
 from service.http.app import build_app
 from service.http.background import Background
 from service.http.cache import ResponseCache
@@ -35,6 +37,7 @@ from service.settings import AuthMode, LogFormat, Settings
 from service.usecases.access import Access
 from service.usecases.editing import Editing
 from service.usecases.loading import Limits, Loading
+from service.usecases.questions import Questions
 from service.usecases.reading import Reading
 
 
@@ -102,6 +105,14 @@ class Container(containers.DeclarativeContainer):
     reading = providers.Singleton(Reading, datasets)
     loading = providers.Singleton(Loading, datasets, spool, providers.Callable(limits, settings))
     editing = providers.Singleton(Editing, datasets, reading)
+    engine = providers.Singleton(
+        DuckdbEngine,
+        settings.provided.spool_dir,
+        memory_bytes=settings.provided.engine_memory_bytes,
+        spill_bytes=settings.provided.engine_spill_bytes,
+        timeout_s=settings.provided.sql_timeout_seconds,
+    )
+    questions = providers.Singleton(Questions, datasets, reading, engine)
 
     uploads = providers.Singleton(
         Uploads,
@@ -131,9 +142,10 @@ class Container(containers.DeclarativeContainer):
     )
     resources = providers.Singleton(
         Resources,
-        data=providers.Singleton(DataResource, reading, loading, editing, uploads),
+        data=providers.Singleton(DataResource, reading, questions, loading, editing, uploads),
         datasets=providers.Singleton(DatasetsResource, datasets, loading, editing, uploads),
-        records=providers.Singleton(RecordsResource, reading, loading, editing, uploads),
+        records=providers.Singleton(RecordsResource, reading, questions, loading, editing, uploads),
+        aggregates=providers.Singleton(AggregatesResource, questions),
         favorite=providers.Singleton(FavoriteResource, settings.provided.favorite_athlete),
         keys=providers.Singleton(KeysResource, access, registry, uploads),
         versions=providers.Singleton(VersionsResource, registry),
@@ -144,7 +156,7 @@ class Container(containers.DeclarativeContainer):
     background = providers.Singleton(Background, storage, lifecycle, clock)
 
     application = providers.Factory(
-        build_app, shared, resources, probes, parts=providers.List(lines, storage, background)
+        build_app, shared, resources, probes, parts=providers.List(lines, storage, engine, background)
     )
     serve = providers.Singleton(
         Server, application.provider, lifecycle, providers.Callable(listening, settings)

@@ -33,8 +33,9 @@ class Operation:
     """One method of one path.
 
     `streamed`: the answer is an envelope around records that may not fit in memory, so no change may ask for
-    the whole body. `prefixes`: parameters that begin so name a column behind it. `scope` is what a caller
-    needs; None needs nothing. `bound`: it answers under a contract; if not, it is version-free.
+    the whole body. `prefixes`: parameters that begin so name a column behind it. `columns`: a parameter that
+    is none of the known may be a filter, `COLUMN` or `COLUMN.OPERATOR`. `scope` is what a caller needs; None
+    needs nothing. `bound`: it answers under a contract; if not, it is version-free.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Operation:
     answers: Mapping[int, Answer] = field(default_factory=dict)
     streamed: bool = False
     prefixes: tuple[str, ...] = ()
+    columns: bool = False
     bound: bool = True
 
     @property

@@ -17,12 +17,15 @@ DEFAULT_PAGE = 100
 class Query:
     """The query parameters of a request, in the client's order, each with its last value.
 
-    `default_limit` and `max_limit` count records; None is all of them and no bound.
+    `default_limit` and `max_limit` count records; None is all of them and no bound. `filters` are those
+    that are no parameter and may be a condition on a column; `known` are the names of all parameters.
     """
 
     parameters: dict[str, str]
     default_limit: int | None = DEFAULT_PAGE
     max_limit: int | None = MAX_PAGE
+    filters: tuple[tuple[str, str], ...] = ()
+    known: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

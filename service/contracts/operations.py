@@ -8,6 +8,9 @@ from service.contracts.schemas import (
     CSV,
     DATASET,
     DELIMITER,
+    FACET,
+    GROUPING,
+    GROUPS,
     JSON,
     KEY,
     KEY_ID,
@@ -16,6 +19,7 @@ from service.contracts.schemas import (
     ON_CONFLICT,
     ON_ERROR,
     PAGE,
+    PARQUET,
     PIN,
     READING,
     RECEIPT,
@@ -30,7 +34,7 @@ from service.contracts.schemas import (
 
 MERGE_PATCH = "application/merge-patch+json"
 
-_PAGE = {200: Answer("A page.", {JSON: PAGE, NDJSON: RECORD, CSV: {"type": "string"}})}
+_PAGE = {200: Answer("A page.", {JSON: PAGE, NDJSON: RECORD, CSV: {"type": "string"}, PARQUET: {}})}
 _RECEIPT = {200: Answer("Done.", {JSON: RECEIPT})}
 _LOADED = {201: Answer("Loaded.", {JSON: RECEIPT}, {"Location": "Where it is."})}
 _KEY = {200: Answer("The key.", {JSON: API_KEY})}
@@ -42,7 +46,7 @@ _APPENDING = (DELIMITER, ON_ERROR, ON_CONFLICT, WIDEN)
 OPERATIONS = (
     Operation(
         "data.read", "GET", "/data", "Read the records of `data`.",
-        scope="read", parameters=READING, answers=_PAGE, streamed=True,
+        scope="read", parameters=READING, answers=_PAGE, streamed=True, columns=True,
     ),
     Operation(
         "data.load", "POST", "/data", "Replace `data` by a file, or without a body by the built-in sample.",
@@ -78,7 +82,12 @@ OPERATIONS = (
     ),
     Operation(
         "records.read", "GET", "/datasets/{name}/records", "Read records.",
-        scope="read", parameters=(NAME, *READING), answers=_PAGE, streamed=True,
+        scope="read", parameters=(NAME, *READING, FACET), answers=_PAGE, streamed=True, columns=True,
+    ),
+    Operation(
+        "records.aggregate", "GET", "/datasets/{name}/aggregate", "Count and compute by groups.",
+        scope="read", parameters=(NAME, *GROUPING), streamed=True, columns=True,
+        answers={200: Answer("Groups.", {JSON: GROUPS, NDJSON: RECORD, CSV: {"type": "string"}})},
     ),
     Operation(
         "records.append", "POST", "/datasets/{name}/records", "Append one record or many.",

@@ -8,6 +8,7 @@ from service.contracts.declarations import Answer, JsonSchema, Parameter
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+PARQUET = "application/vnd.apache.parquet"
 CSV = "text/csv"
 TEXT = "text/plain"
 PROBLEM = "application/problem+json"
@@ -62,6 +63,21 @@ PAGE = entity(
         "records": RECORDS,
         "next": NULLABLE_STRING,
     },
+    {
+        "facets": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "array",
+                "items": entity("A value and how many records have it.", {"value": {}, "count": COUNT}),
+            },
+        },
+        "truncated": {"type": "array", "items": {"type": "string"}},
+    },
+)
+
+GROUPS = entity(
+    "Groups of records.",
+    {"dataset": {"type": "string"}, "revision": COUNT, "rows": RECORDS, "next": NULLABLE_STRING},
 )
 
 DATASET = entity(
@@ -125,9 +141,33 @@ FIELDS = Parameter(
     "fields", "The columns wanted, separated by commas; a name with a comma is quoted as in CSV."
 )
 FORMAT = Parameter(
-    "format", "The format of the answer, instead of `Accept`.", {"enum": ["json", "ndjson", "csv"]}
+    "format",
+    "The format of the answer, instead of `Accept`.",
+    {"enum": ["json", "ndjson", "csv", "parquet"]},
 )
-READING = (START, LIMIT, AFTER, FIELDS, FORMAT)
+SORT = Parameter(
+    "sort",
+    "Columns to sort by, separated by commas; `-` in front of a name sorts downwards. Nulls come last.",
+)
+READING = (START, LIMIT, AFTER, FIELDS, FORMAT, SORT)
+FACET = Parameter("facet", "Columns whose values are to be counted, separated by commas.")
+
+GROUP = Parameter("group", "Columns to group by, separated by commas; without it all is one group.")
+GROUPING = (
+    GROUP,
+    Parameter("count", "Count the records (no value), or the values of columns that are not null."),
+    Parameter("sum", "Columns to add up."),
+    Parameter("avg", "Columns to take the mean of."),
+    Parameter("min", "Columns to take the least value of."),
+    Parameter("max", "Columns to take the greatest value of."),
+    Parameter("median", "Columns to take the median of."),
+    Parameter("sort", "Names of the answer to sort by, such as `-count`; `-` in front sorts downwards."),
+    Parameter("limit", "How many groups at most.", {"type": "integer", "minimum": 1, "maximum": 10_000}),
+    Parameter("start", "Rank of the first group, from 0.", {"type": "integer", "minimum": 0, "default": 0}),
+    Parameter(
+        "format", "The format of the answer, instead of `Accept`.", {"enum": ["json", "ndjson", "csv"]}
+    ),
+)
 
 KEY = Parameter("key", "A column whose values are unique: records are then addressed by it.")
 DELIMITER = Parameter("delimiter", "The delimiter of a CSV; found by itself among `, ; tab |` if absent.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -42,7 +42,8 @@ class Answer:
     """A reply in the newest contract's terms, and what is needed to encode it.
 
     `page` holds the records of a `Records` body, `columns` are its dataset's, `fields` those wanted.
-    `tag` (dataset, revision) makes the answer's ETag and lets it be cached.
+    `tag` (dataset, revision) makes the answer's ETag and lets it be cached. `file`, where it is given, makes
+    the whole body, told whether values are `typed`.
     """
 
     reply: Reply
@@ -52,6 +53,7 @@ class Answer:
     fields: tuple[str, ...] | None = None
     media_type: str | None = None
     normalised: tuple[str, ...] = field(default=())
+    file: Callable[..., AsyncIterator[bytes]] | None = None
 
 
 Handler = Callable[[Ask], Awaitable[Answer]]

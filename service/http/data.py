@@ -13,25 +13,29 @@ from service.domain.sample import COLUMNS, sample
 from service.formats.reading import InputFormat
 from service.http.answers import Answer, Ask
 from service.http.conditions import guard_of
-from service.http.records import read_page
+from service.http.pages import read_page
 from service.http.uploads import Uploads
 from service.usecases.editing import Editing
 from service.usecases.loading import Loading, Source
+from service.usecases.questions import Questions
 from service.usecases.reading import Reading
 
 
 class DataResource:
     """The dataset that is always there."""
 
-    def __init__(self, reading: Reading, loading: Loading, editing: Editing, uploads: Uploads) -> None:
+    def __init__(
+        self, reading: Reading, questions: Questions, loading: Loading, editing: Editing, uploads: Uploads
+    ) -> None:
         self._reading = reading
+        self._questions = questions
         self._loading = loading
         self._editing = editing
         self._uploads = uploads
 
     async def read(self, ask: Ask) -> Answer:
         """Answer with a page."""
-        return await read_page(self._reading, ask, DATA)
+        return await read_page(self._reading, self._questions, ask, DATA)
 
     async def load(self, ask: Ask) -> Answer:
         """Replace it by a file, or by the built-in sample where there is no body."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from service.contracts.schemas import CSV, JSON, NDJSON
+from service.contracts.schemas import CSV, JSON, NDJSON, PARQUET
 from service.domain.errors import InvalidParameter, NotAcceptable
 
-FORMATS = {"json": JSON, "ndjson": NDJSON, "csv": CSV}
+FORMATS = {"json": JSON, "ndjson": NDJSON, "csv": CSV, "parquet": PARQUET}
+EXTENSIONS = {media_type: extension for extension, media_type in FORMATS.items()}
 
 _ALIASES = {
     "application/ndjson": NDJSON,

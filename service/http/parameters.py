@@ -10,7 +10,9 @@ from service.contracts.declarations import Operation
 from service.contracts.messages import Query
 from service.domain.columns import Column, ColumnType
 from service.domain.errors import InvalidParameter, InvalidRequest, UnknownColumn
+from service.ports.engine import Aggregate, Measure
 from service.usecases.cursors import decode
+from service.usecases.questions import Asked, Grouping
 from service.usecases.reading import Selection
 
 MAX_START = 1 << 53
@@ -33,20 +35,60 @@ def read_query(operation: Operation, sent: Iterable[tuple[str, str]]) -> Query:
     """Return the query of an operation as its contract declares it. Raises `InvalidParameter`."""
     known = operation.query
     parameters: dict[str, str] = {}
+    filters: list[tuple[str, str]] = []
     for name, value in sent:
         if name not in known and not name.startswith(operation.prefixes):
+            if operation.columns:
+                filters.append((name, value))
+                continue
             raise InvalidParameter(
                 name, f"There is no parameter {name!r} here.", valid=valid_names(operation)
             )
         if name in parameters:
             raise InvalidParameter(name, f"The parameter {name!r} was sent twice.")
         parameters[name] = value
-    return Query(parameters)
+    if not operation.columns:
+        return Query(parameters)
+    return Query(parameters, filters=tuple(filters), known=tuple(valid_names(operation)))
 
 
 def valid_names(operation: Operation) -> list[str]:
     """Return the parameters that an operation takes, for people."""
     return sorted(operation.query) + [f"{prefix}COLUMN" for prefix in operation.prefixes]
+
+
+def asked(query: Query) -> Asked:
+    """Return what a query asks of columns. Raises `InvalidParameter`."""
+    parameters = query.parameters
+    return Asked(
+        filters=query.filters,
+        sort=names_of("sort", parameters["sort"]) if "sort" in parameters else (),
+        facets=names_of("facet", parameters["facet"]) if "facet" in parameters else (),
+        known=query.known,
+    )
+
+
+def grouping(query: Query) -> Grouping:
+    """Return which groups a query wants. Raises `InvalidParameter`."""
+    parameters, measures = query.parameters, []
+    for aggregate in Aggregate:
+        text = parameters.get(aggregate)
+        if text is None:
+            continue
+        if aggregate is Aggregate.COUNT and not text:
+            measures.append(Measure(aggregate))
+        else:
+            measures += [Measure(aggregate, name) for name in names_of(aggregate, text)]
+    limit = _limit(query)
+    if limit is None:
+        raise InvalidParameter("limit", f"`limit` is at most {query.max_limit}.")
+    group = names_of("group", parameters["group"]) if "group" in parameters else ()
+    if not (group or measures):
+        raise InvalidParameter(
+            "group", "Say what to group by, or what to compute.", valid=["group", *Aggregate]
+        )
+    start = _whole("start", parameters.get("start", "0"), least=0, most=MAX_START)
+    return Grouping(group, tuple(measures), start, limit)
 
 
 def selection(query: Query) -> Selection:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from typing import Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
-from service.contracts.messages import Document, Record, Records, Reply
+from service.contracts.messages import Document, Record, Reply
 from service.domain.datasets import Dataset, check_name
 from service.http import parameters
 from service.http.answers import Answer, Ask
 from service.http.conditions import guard_of
-from service.http.negotiation import media_type
+from service.http.pages import read_page
 from service.http.uploads import Uploads
 from service.ports.storage import Guard, OnConflict
-from service.usecases.cursors import Cursor, encode
 from service.usecases.editing import Edited, Editing
 from service.usecases.loading import Loading
+from service.usecases.questions import Questions
 from service.usecases.reading import Reading
 
 _ON_CONFLICT = tuple(OnConflict)
@@ -32,15 +32,18 @@ class Edit(Protocol):
 class RecordsResource:
     """Records of a dataset."""
 
-    def __init__(self, reading: Reading, loading: Loading, editing: Editing, uploads: Uploads) -> None:
+    def __init__(
+        self, reading: Reading, questions: Questions, loading: Loading, editing: Editing, uploads: Uploads
+    ) -> None:
         self._reading = reading
+        self._questions = questions
         self._loading = loading
         self._editing = editing
         self._uploads = uploads
 
     async def read(self, ask: Ask) -> Answer:
         """Answer with a page."""
-        return await read_page(self._reading, ask, check_name(ask.path("name")))
+        return await read_page(self._reading, self._questions, ask, check_name(ask.path("name")))
 
     async def append(self, ask: Ask) -> Answer:
         """Append one record or many."""
@@ -112,31 +115,3 @@ def one_record(dataset: Dataset, record: bytes) -> Answer:
         tag=(dataset.name, dataset.revision),
         columns=dataset.schema.columns,
     )
-
-
-async def read_page(reading: Reading, ask: Ask, name: str) -> Answer:
-    """Answer with a page of a dataset's records, in the format that the client wants."""
-    query, request = ask.query, ask.request
-    wanted = media_type(query.parameters.get("format"), request.headers.get("Accept", ""))
-    selection = parameters.selection(query)
-    page = await ask.stack.enter_async_context(reading.open(name, selection))
-    dataset = page.dataset
-    fields = parameters.fields(query, dataset.schema.columns)
-    following = None if page.next is None else next_link(ask, page.next)
-    headers = {} if following is None else {"Link": f'<{following}>; rel="next"'}
-    members = {"dataset": name, "revision": dataset.revision, "count": dataset.count, "start": page.start}
-    return Answer(
-        Reply(200, Records(members, "records", {"next": following}), headers),
-        tag=(name, dataset.revision),
-        page=page,
-        columns=dataset.schema.columns,
-        fields=fields,
-        media_type=wanted,
-        normalised=(str(page.start), str(selection.limit), *(("*",) if fields is None else fields)),
-    )
-
-
-def next_link(ask: Ask, cursor: Cursor) -> str:
-    """Return the relative URL of the next page: this request's, with another place to go on from."""
-    kept = [(name, value) for name, value in ask.shown if name not in {"start", "after"}]
-    return f"{ask.request.rel_url.raw_path}?{urlencode([*kept, ('after', encode(cursor))])}"

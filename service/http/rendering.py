@@ -63,6 +63,8 @@ def encode_json(value: object) -> bytes:
 async def _records(answer: Answer, body: Records, *, typed: bool) -> Rendered:
     assert answer.page is not None  # noqa: S101 - resources answer records with their page
     media_type = answer.media_type or JSON
+    if answer.file is not None:
+        return Rendered(media_type, None, answer.file(typed=typed))
     encoder = _encoder(media_type, body, [column.name for column in answer.columns], answer.fields)
     shape = compile_shape(answer.columns, typed=typed, fields=answer.fields)
     encode = _encode_batch(encoder, shape)

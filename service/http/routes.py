@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service.http.aggregates import AggregatesResource
 from service.http.answers import Handler
 from service.http.data import DataResource
 from service.http.datasets import DatasetsResource
@@ -20,6 +21,7 @@ class Resources:
     data: DataResource
     datasets: DatasetsResource
     records: RecordsResource
+    aggregates: AggregatesResource
     favorite: FavoriteResource
     keys: KeysResource
     versions: VersionsResource
@@ -37,6 +39,7 @@ class Resources:
             "dataset.delete": self.datasets.delete,
             "records.read": self.records.read,
             "records.append": self.records.append,
+            "records.aggregate": self.aggregates.read,
             "record.read": self.records.read_one,
             "record.put": self.records.put_one,
             "record.patch": self.records.patch_one,

@@ -159,7 +159,7 @@ class _Alarm:
         self._timer = self._loop.call_later(_INTERRUPT_AGAIN_S, self.ring)
 
     def stop(self) -> None:
-        """The work is done."""
+        """Let go: the work is done."""
         self._timer.cancel()
 
 

@@ -1,0 +1,49 @@
+"""`/datasets/{name}/aggregate`: groups of records and what they come to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from service.contracts.messages import Records, Reply
+from service.contracts.schemas import PARQUET
+from service.domain.columns import Column
+from service.domain.datasets import check_name
+from service.domain.errors import InvalidParameter
+from service.http import parameters
+from service.http.answers import Answer, Ask
+from service.http.negotiation import FORMATS, media_type
+from service.http.pages import file_headers, next_link
+from service.usecases.questions import Questions
+from service.usecases.reading import Page
+
+
+class AggregatesResource:
+    """Groups of a dataset's records."""
+
+    def __init__(self, questions: Questions) -> None:
+        self._questions = questions
+
+    async def read(self, ask: Ask) -> Answer:
+        """Answer with a row per group."""
+        name, query = check_name(ask.path("name")), ask.query
+        wanted = media_type(query.parameters.get("format"), ask.request.headers.get("Accept", ""))
+        if wanted == PARQUET:
+            valid = [name for name, each in FORMATS.items() if each != PARQUET]
+            raise InvalidParameter("format", "Groups do not come as Parquet.", valid=valid)
+        grouping, asked = parameters.grouping(query), parameters.asked(query)
+        groups = await self._questions.aggregate(name, asked, grouping)
+        end = str(grouping.start + len(groups.rows))
+        following = next_link(ask, "start", end) if groups.more else None
+        members: dict[str, Any] = {"dataset": name, "revision": groups.dataset.revision}
+        names = (*grouping.group, *(measure.name for measure in grouping.measures))
+        rows = [msgspec.json.encode(row) for row in groups.rows]
+        return Answer(
+            Reply(200, Records(members, "rows", {"next": following}), file_headers(name, wanted, following)),
+            tag=(name, groups.dataset.revision),
+            page=Page(groups.dataset, grouping.start, None, rows),
+            columns=tuple(map(Column, names)),
+            media_type=wanted,
+            normalised=(str(grouping.start), str(grouping.limit), *names, *asked.normalised),
+        )

@@ -1,0 +1,79 @@
+"""Views: what the clients of a day see of a dataset, each compiled once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from datetime import date
+from functools import cached_property
+
+from service.domain.datasets import Dataset
+from service.domain.records import Batch
+from service.formats.fitting import fits
+from service.formats.shape import compile_shape
+from service.lenses import view as lenses
+from service.ports.engine import Derivation
+
+MAX_VIEWS = 512
+
+
+class View(lenses.View):
+    """What the clients of a day see of a dataset, for whoever asks questions, too."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What binds a cursor to the view; empty before all changes."""
+        return "" if self.version is None else self.version.isoformat()
+
+    @cached_property
+    def derivations(self) -> tuple[Derivation, ...] | None:
+        """The columns as the engine needs them; None where they are the stored ones."""
+        if self.plain:
+            return None
+        return tuple(
+            Derivation(seen.column, seen.stored, tuple(step.data for step in seen.steps))
+            for seen in self.seen
+        )
+
+
+def stored_view(dataset: Dataset) -> View:
+    """Return what is seen before all changes."""
+    return View.compile(dataset.schema, 0, fits)
+
+
+class Views:
+    """Knows the views of datasets; the least recently used are forgotten."""
+
+    def __init__(self, max_views: int = MAX_VIEWS) -> None:
+        self._max_views = max_views
+        self._views: OrderedDict[tuple[str, int, int], View] = OrderedDict()
+
+    def of(self, dataset: Dataset, day: date | None) -> View:
+        """Return what is seen of a revision on a day; None is before all changes."""
+        schema = dataset.schema
+        until = "" if day is None else day.isoformat()
+        visible = sum(change["date"] <= until for change in schema.changes)
+        key = (dataset.name, schema.version, visible)
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = View.compile(schema, visible, fits)
+            if len(self._views) > self._max_views:
+                self._views.popitem(last=False)
+        self._views.move_to_end(key)
+        return view
+
+
+def shown(view: View, record: bytes) -> bytes:
+    """Return a stored record as it is seen, its values as they were loaded."""
+    shape = compile_shape(view.columns, typed=False, lens=view.lens)
+    return record if shape is None else shape([record])[0]
+
+
+def stored(view: View, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Yield records that a client has written as they are to be stored.
+
+    Raises `TypeMismatch`, `InvalidContent`.
+    """
+    shape = compile_shape((), typed=False, lens=None if view.plain else view.inward)
+    for batch in batches:
+        yield batch if shape is None else Batch(shape(batch.records), batch.keys)
