@@ -6,7 +6,6 @@ from dependency_injector import containers, providers
 
 from service.adapters.clock import SystemClock
 from service.adapters.duckdb import DuckdbEngine
-from service.adapters.memory import MemoryStorage
 from service.adapters.spool import DiskSpool
 from service.adapters.sqlite import SqliteStorage
 from service.contracts import released
@@ -32,8 +31,9 @@ from service.http.routes import Resources
 from service.http.server import Listening, Server
 from service.http.uploads import Uploads
 from service.http.versions import VersionsResource
+from service.ports.clock import Clock
 from service.ports.storage import Storage
-from service.settings import AuthMode, LogFormat, Settings
+from service.settings import AuthMode, LogFormat, SettingError, Settings
 from service.usecases.access import Access
 from service.usecases.editing import Editing
 from service.usecases.loading import Limits, Loading
@@ -75,6 +75,30 @@ def listening(settings: Settings) -> Listening:
     )
 
 
+def memory_storage(clock: Clock) -> Storage:
+    """Return the storage that lives as long as the process."""
+    from service.adapters.memory import MemoryStorage  # noqa: PLC0415 - imported where it is chosen
+
+    return MemoryStorage(clock=clock)
+
+
+def redis_storage(url: str, clock: Clock) -> Storage:
+    """Return storage in Redis."""
+    from service.adapters.redis import RedisStorage  # noqa: PLC0415 - a driver is imported where it is chosen
+
+    return RedisStorage(url, clock=clock)
+
+
+def postgres_storage(url: str, clock: Clock) -> Storage:
+    """Return storage in PostgreSQL. Raises `SettingError` where the extra is not installed."""
+    try:
+        from service.adapters.postgres import PostgresStorage  # noqa: PLC0415 - a driver, as above
+    except ModuleNotFoundError as error:
+        problem = "STORAGE_URL names PostgreSQL, whose driver is missing: pip install 'aerolite[postgres]'."
+        raise SettingError([problem]) from error
+    return PostgresStorage(url, clock=clock)
+
+
 class Container(containers.DeclarativeContainer):
     """The parts of the service, each built once when first asked for, with no I/O."""
 
@@ -88,8 +112,14 @@ class Container(containers.DeclarativeContainer):
 
     storage: providers.Provider[Storage] = providers.Selector(
         settings.provided.storage_url.scheme,
-        sqlite=providers.Singleton(SqliteStorage, settings.provided.storage_url.path, clock=clock),
-        memory=providers.Singleton(MemoryStorage, clock=clock),
+        **{
+            "sqlite": providers.Singleton(SqliteStorage, settings.provided.storage_url.path, clock=clock),
+            "memory": providers.Singleton(memory_storage, clock),
+            "redis": providers.Singleton(redis_storage, settings.provided.storage_url.text, clock),
+            "rediss": providers.Singleton(redis_storage, settings.provided.storage_url.text, clock),
+            "redis+cluster": providers.Singleton(redis_storage, settings.provided.storage_url.text, clock),
+            "postgresql": providers.Singleton(postgres_storage, settings.provided.storage_url.text, clock),
+        },
     )
     datasets = storage.provided.datasets
 
