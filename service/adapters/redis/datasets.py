@@ -66,6 +66,8 @@ class RedisDatasets:
 
     async def record(self, name: str, *, key: str | None = None, position: int | None = None) -> StoredRecord:
         """Return the record with that key or position."""
+        if key is None and position is None:
+            raise ValueError("Give a key or a position.")
         return await self._reader.record(name, key, position or 0)
 
     @asynccontextmanager

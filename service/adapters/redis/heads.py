@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+from service.adapters.commits import Head
 from service.adapters.redis.connections import Wire
 from service.adapters.redis.layout import Entry, Keys, chunks, read_entry
 from service.adapters.redis.scripts import Command
@@ -104,14 +105,14 @@ class Heads:
     async def _checked(self, names: list[str]) -> list[Entry]:
         questions: list[Command] = [("HMGET", self.keys(name).meta, "revision", "body") for name in names]
         answers = await self._wire.scatter(questions)
-        stale = [name for name, answer in zip(names, answers, strict=True) if not self._is(name, answer)]
-        read = dict(zip(stale, await self.look_at_all(stale), strict=True)) if stale else {}
-        return [read.get(name) or self._known[name] for name in names]
+        found = {name: self._confirmed(name, answer) for name, answer in zip(names, answers, strict=True)}
+        stale = [name for name, entry in found.items() if entry is None]
+        read = dict(zip(stale, await self.look_at_all(stale), strict=True))
+        return [entry or read[name] for name, entry in found.items()]
 
-    def _is(self, name: str, answer: Sequence[bytes | None]) -> bool:
-        entry = self._known.get(name)
-        if entry is None:
-            return False
-        # The body tells a dataset apart from one of the same revision, which a store that lost data may have.
+    def _confirmed(self, name: str, answer: Sequence[bytes | None]) -> Entry | None:
+        """Return what is known of the dataset if it is what the answer says."""
         revision, body = (answer[0] or b"0").decode(), (answer[1] or b"").decode()
-        return (revision, body) == (str(entry.head.revision), entry.body)
+        entry = self._known.get(name) or Entry(Head(name))
+        # The body tells a dataset apart from one of the same revision, which a store that lost data may have.
+        return entry if (revision, body) == (str(entry.head.revision), entry.body) else None

@@ -76,10 +76,13 @@ class Staging:
 
     async def discard(self) -> None:
         """Remove the body, if it was not committed; what cannot be removed now is swept later."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.gather(self._under_way, return_exceptions=True)
         with suppress(StoreError):
-            await self.settled()
-        with suppress(StoreError):
-            await self._committer.discard(self._name, self.body, self._state)
+            state = await self._committer.wire.call("HGET", self._keys.staged, self.body)
+            if state is not None:
+                await self._committer.discard(self._name, self.body, state.decode())
 
 
 def retire(committer: Committer, keys: Keys, entry: Entry) -> list[Command]:
@@ -103,7 +106,7 @@ class Replacement:
         self._count = 0
         self._size_bytes = 0
         self._duplicate: DuplicateKey | None = None
-        self.committed = False
+        self.kept = False
 
     async def add(self, batch: Batch) -> None:
         """Stage records."""
@@ -157,7 +160,7 @@ class Replacement:
             return Change(commit, commands, self._staging.fence)
 
         commit = await committer.commit(self._name, guard, change, creates=True, token=ANY_TOKEN)
-        self.committed = True
+        self.kept = True
         return commit
 
 
@@ -170,8 +173,8 @@ async def replacement(committer: Committer, name: str) -> AsyncIterator[Replacem
     try:
         yield writer
     except (StoreUnavailable, OutcomeUnknown):
-        writer.committed = True  # or not, but there is nobody to ask: the sweep finds it
+        writer.kept = True  # or not, but there is nobody to ask: the sweep finds it
         raise
     finally:
-        if not writer.committed:
+        if not writer.kept:
             await staging.discard()

@@ -15,7 +15,7 @@ from service.adapters.redis.heads import Heads
 from service.adapters.redis.layout import Entry, index_entry, unpack_row
 from service.adapters.redis.scripts import FIND, READ
 from service.domain.datasets import Dataset
-from service.domain.errors import SnapshotLost
+from service.domain.errors import Busy, SnapshotLost
 from service.domain.records import BATCH_BYTES, BATCH_RECORDS
 from service.ports.storage import Slice, StoredRecord
 
@@ -23,7 +23,7 @@ _MAX_BUCKETS = 64
 """Buckets read at once."""
 
 _WINDOW_BYTES = 1024
-"""Of the bitmap of holes, read at once: 8,192 positions."""
+"""Of the bitmap of holes, read at most at once: 8,192 positions."""
 
 _NOWHERE = 2**53
 """A position behind all others."""
@@ -49,10 +49,12 @@ class View:
         """Return the view of what is stored. Raises `DatasetNotFound`."""
         return cls(commits.present(entry.head), entry.body, held)
 
-    def words(self) -> tuple[str | int, ...]:
-        """Return what the scripts compare."""
-        known = ("", self.dataset.next_position) if self.held else (self.dataset.revision, "")
-        return (self.body, self.dataset.edits, *known)
+    def words(self, *, anywhere: bool = False) -> tuple[str | int, ...]:
+        """Return what the scripts compare; `anywhere`: holes may have come."""
+        dataset = self.dataset
+        holes = "" if anywhere else dataset.next_position - dataset.count
+        known = ("", dataset.next_position) if self.held else (dataset.revision, "")
+        return (self.body, dataset.edits, holes, *known)
 
 
 class Reader:
@@ -74,7 +76,7 @@ class Reader:
                 return await self._whole(view, limit, rank, after, BATCH_BYTES << attempt)
             except _Changed:
                 view = View.of(await self._heads.guess(name))
-        raise lost(name)
+        raise _busy(name)
 
     async def record(self, name: str, key: str | None, position: int) -> StoredRecord:
         """Return the record with the key, or at the position."""
@@ -84,21 +86,21 @@ class Reader:
                 return await self._record(view, key, position)
             except _Changed:
                 view = View.of(await self._heads.guess(name))
-        raise lost(name)
+        raise _busy(name)
 
     async def part(self, view: View, limit: int, rank: int, after: int | None, most_bytes: int) -> Slice:
         """Return records of a held view up to so many bytes, at least one. Raises `SnapshotLost`."""
         try:
             return (await self._part(view, limit, rank, after, most_bytes))[1]
         except _Changed:
-            raise lost(view.dataset.name) from None
+            raise _lost(view.dataset.name) from None
 
     async def whole(self, view: View, limit: int, rank: int, after: int | None) -> Slice:
         """Return `limit` records of a held view. Raises `SnapshotLost`."""
         try:
             return await self._whole(view, limit, rank, after, BATCH_BYTES)
         except _Changed:
-            raise lost(view.dataset.name) from None
+            raise _lost(view.dataset.name) from None
 
     async def _whole(self, view: View, limit: int, rank: int, after: int | None, most_bytes: int) -> Slice:
         view, first = await self._part(view, limit, rank, after, most_bytes)
@@ -117,52 +119,57 @@ class Reader:
         self, view: View, limit: int, rank: int, after: int | None, most_bytes: int
     ) -> tuple[View, Slice]:
         """Return records up to a limit in bytes, at least one, and the view as it is now."""
-        if view.dataset.dense:
-            start = rank if after is None else after + 1
-            wanted: Iterator[int] = iter(range(start, start + limit))
-        else:
-            view, start, wanted = await self._find(view, rank, after)
         average = view.dataset.size_bytes // max(1, view.dataset.count)
-        fitting = islice(wanted, min(limit, most_bytes // max(1, average) + BUCKET))
-        view, found = await self._rows(view, list(fitting) or [_NOWHERE], limit, most_bytes)
+        limit = min(limit, most_bytes // max(1, average) + BUCKET)
+        if view.dataset.dense:
+            first = start = rank if after is None else after + 1
+            bases: Sequence[int] = range(first - first % BUCKET, first + limit, BUCKET)
+        else:
+            view, start, wanted = await self._find(view, rank, after, limit)
+            first = wanted[0] if wanted else _NOWHERE
+            bases = list(dict.fromkeys(position - position % BUCKET for position in wanted))
+        view, found = await self._rows(view, first, bases[:_MAX_BUCKETS], limit, most_bytes)
         if after is not None:
             start = min(start, view.dataset.count)
         more = start + len(found) < view.dataset.count
         records = [unpack_row(row)[0] for _, row in found]
         return view, Slice(view.dataset, start, [position for position, _ in found], records, more)
 
-    async def _find(self, view: View, rank: int, after: int | None) -> tuple[View, int, Iterator[int]]:
-        """Return the rank to begin with, and positions of live records from there: some, not all."""
+    async def _find(
+        self, view: View, rank: int, after: int | None, limit: int
+    ) -> tuple[View, int, Sequence[int]]:
+        """Return the rank to begin with, and positions of live records from there: at most `limit`."""
         keys = self._heads.keys(view.dataset.name)
         what = ("rank", rank) if after is None else ("position", after + 1)
+        window_bytes = min(_WINDOW_BYTES, limit // 4 + 32)
         answer = await self._wire.script(
             FIND,
             [keys.meta, keys.retired, keys.holes(view.body), keys.groups(view.body)],
-            [*view.words(), *what, _WINDOW_BYTES],
+            [*view.words(anywhere=True), *what, window_bytes],
         )
         view, (byte, before, bits) = self._checked(view, answer)
-        live = _live(bits, byte * 8, view.dataset.next_position)
+        stop = min(view.dataset.next_position, (byte + window_bytes) * 8)
+        live = _live(bits, byte * 8, stop)
         if after is None:
-            return view, rank, islice(live, rank - before, None)
+            return view, rank, list(islice(live, rank - before, rank - before + limit))
         found = list(live)
-        start = before + bisect_right(found, after)
-        if start == before + len(found) and start < view.dataset.count:
-            return await self._find(view, start, None)  # a long run of holes stands before it
-        return view, start, iter(found[start - before :])
+        passed = bisect_right(found, after)
+        if passed == len(found) and before + passed < view.dataset.count:
+            return await self._find(view, before + passed, None, limit)  # a long run of holes comes first
+        return view, before + passed, found[passed:]
 
     async def _rows(
-        self, view: View, wanted: Sequence[int], limit: int, most_bytes: int
+        self, view: View, first: int, bases: Sequence[int], limit: int, most_bytes: int
     ) -> tuple[View, list[tuple[int, bytes]]]:
-        """Return live rows from the first position that is wanted on, with their positions."""
-        bases = list(dict.fromkeys(position // BUCKET * BUCKET for position in wanted))[:_MAX_BUCKETS]
+        """Return live rows from a position on, with their positions; `bases` begin the buckets to read."""
         keys = self._heads.keys(view.dataset.name)
         answer = await self._wire.script(
             READ,
             [keys.meta, keys.retired, *(keys.bucket(view.body, base) for base in bases)],
-            [*view.words(), wanted[0], limit, most_bytes, *bases],
+            [*view.words(), first, limit, most_bytes, *bases],
         )
         view, (rows,) = self._checked(view, answer)
-        places = (position for base in bases for position in range(max(base, wanted[0]), base + BUCKET))
+        places = (position for base in bases for position in range(max(base, first), base + BUCKET))
         return view, [(place, row) for place, row in zip(places, rows, strict=False) if row]
 
     def _checked(self, view: View, answer: Sequence[Any]) -> tuple[View, Sequence[Any]]:
@@ -175,18 +182,27 @@ class Reader:
         return view, found
 
     async def _record(self, view: View, key: str | None, position: int) -> StoredRecord:
-        name, entry = view.dataset.name, b""
-        if key is not None:
-            entry = index_entry(key)
-            index = self._heads.keys(name).index(view.body, entry)
-            hint = await self._wire.call("HGET", index, entry)
-            position = int(hint) if hint is not None else _NOWHERE
-        view, found = await self._rows(view, [position], 1, 1)
-        if found and found[0][0] == position:
-            record, stored = unpack_row(found[0][1])
-            if key is None or stored == entry:
-                return StoredRecord(view.dataset, position, record)
-        raise commits.position_not_found(name, position) if key is None else commits.key_not_found(name, key)
+        name = view.dataset.name
+        if key is None:
+            now, row = await self._row(view, position)
+            if not row:
+                raise commits.position_not_found(name, position)
+            return StoredRecord(now.dataset, position, unpack_row(row)[0])
+        entry = index_entry(key)
+        hint = await self._wire.call("HGET", self._heads.keys(name).index(view.body, entry), entry)
+        position = _NOWHERE if hint is None else int(hint)
+        now, row = await self._row(view, position)
+        record, stored = unpack_row(row)
+        if stored == entry:
+            return StoredRecord(now.dataset, position, record)
+        if now.dataset.edits != view.dataset.edits:
+            raise _Changed  # another record may have the key since the hint was read
+        raise commits.key_not_found(name, key)
+
+    async def _row(self, view: View, position: int) -> tuple[View, bytes]:
+        """Return the row at a position, empty where there is none."""
+        view, found = await self._rows(view, position, [position - position % BUCKET], 1, 1)
+        return view, found[0][1] if found and found[0][0] == position else b""
 
 
 class RedisSnapshot:
@@ -215,14 +231,17 @@ class RedisSnapshot:
             rank, after, more = part.start + len(part.records), None, part.more
 
 
-def lost(name: str) -> SnapshotLost:
-    """Say that what was read has changed."""
+def _lost(name: str) -> SnapshotLost:
     return SnapshotLost(f"Records of the dataset {name!r} were changed while they were read. Read it anew.")
 
 
+def _busy(name: str) -> Busy:
+    return Busy(f"Records of the dataset {name!r} change faster than they can be read. Read it in a while.")
+
+
 def _live(bits: bytes, first: int, stop: int) -> Iterator[int]:
-    """Yield the positions from `first` on whose bit is not set, as far as a window of bits goes."""
-    for position in range(first, min(stop, first + _WINDOW_BYTES * 8)):
+    """Yield the positions whose bit is not set; `bits` begin with that of `first`."""
+    for position in range(first, stop):
         byte = (position - first) >> 3
         if byte >= len(bits) or not bits[byte] << (position & 7) & 0x80:
             yield position

@@ -29,20 +29,22 @@ class Script:
 
 
 _VIEW = """
--- Whether the records that the caller knows (ARGV: body, edits) are still those; what changed of the dataset
--- since its revision; where its records end. A snapshot gives no revision, but its own end, and may read what
--- was replaced meanwhile.
+-- Whether the records still stand where the caller (ARGV: body, edits, holes) knows them to; what changed of
+-- the dataset since its revision; where its records end. A snapshot gives no revision, but its own end:
+-- nothing may have been edited, but it may read what was replaced meanwhile.
 local function look()
-  local now = redis.call('HMGET', KEYS[1], 'body', 'edits', 'revision', 'next_position')
-  local same = now[1] == ARGV[1] and now[2] == ARGV[2]
-  if ARGV[3] == '' then
+  local now = redis.call('HMGET', KEYS[1], 'body', 'edits', 'revision', 'next_position', 'count')
+  local same = now[1] == ARGV[1]
+  if ARGV[4] == '' then
+    same = same and now[2] == ARGV[2]
     if not same then
       local retired = redis.call('HGET', KEYS[2], ARGV[1])
       same = retired and string.match(retired, '^%d+') == ARGV[2]
     end
-    return same, false, tonumber(ARGV[4])
+    return same, false, tonumber(ARGV[5])
   end
-  local news = (not same or now[3] ~= ARGV[3]) and redis.call('HGETALL', KEYS[1])
+  same = same and (ARGV[3] == '' or now[4] - now[5] == tonumber(ARGV[3]))
+  local news = (not same or now[3] ~= ARGV[4]) and redis.call('HGETALL', KEYS[1])
   return same, news, tonumber(now[4])
 end
 """
@@ -54,10 +56,10 @@ READ: Final = Script(
 -- see above, first position, limit, most, the first position of each bucket.
 local same, news, stop = look()
 if not same then return {0, news} end
-local from, limit, most = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local from, limit, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local rows, live, size = {}, 0, 0
 for number = 3, #KEYS do
-  local base = tonumber(ARGV[number + 5])
+  local base = tonumber(ARGV[number + 6])
   local at, last, step = math.max(base, from), math.min(base + 255, stop - 1), 1
   while at <= last and live < limit and size < most do
     -- In growing steps: a bucket of large records is not read to give one.
@@ -86,8 +88,8 @@ if not same then return {0, news} end
 local gone = {}
 local counts = redis.call('HGETALL', KEYS[4])
 for i = 1, #counts, 2 do gone[tonumber(counts[i])] = tonumber(counts[i + 1]) end
-local number, byte, before = tonumber(ARGV[6]), 0, 0
-if ARGV[5] == 'rank' then
+local number, byte, before = tonumber(ARGV[7]), 0, 0
+if ARGV[6] == 'rank' then
   local group = 0
   while (group + 1) * 65536 < stop do
     local live = 65536 - (gone[group] or 0)
@@ -111,7 +113,7 @@ else
     before = before - redis.call('BITCOUNT', KEYS[3], group * 8192, byte - 1)
   end
 end
-return {1, news, byte, before, redis.call('GETRANGE', KEYS[3], byte, byte + ARGV[7] - 1)}
+return {1, news, byte, before, redis.call('GETRANGE', KEYS[3], byte, byte + ARGV[8] - 1)}
 """
 )
 

@@ -25,7 +25,8 @@ ANY_TOKEN = "*"  # noqa: S105 - no secret
 """In place of the lease's token: it does not matter who holds the lease."""
 
 POLL_S = 0.02
-_PER_COMMAND = 256
+_REMOVED_AT_ONCE = 32
+"""Keys to a command: Redis itself frees lists of a few pages, before it answers the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Committer:
         self._clock = clock
         self._prefix = prefix
         self.wait_s = wait_s
-        self._outage: tuple[float, StoreUnavailable] | None = None
+        self._outage: tuple[float, str] | None = None
         self._announced: set[str] = set()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -91,7 +92,7 @@ class Committer:
             try:
                 return await self._committed(name, guard, change, creates=creates, token=token)
             except StoreUnavailable as error:
-                self._outage = (time.monotonic(), error)
+                self._outage = (time.monotonic(), error.detail)
                 raise
 
     async def _committed(
@@ -202,7 +203,7 @@ class Committer:
         doomed = f"0 {positions} doomed"
         if not await self.claim(keys, [("HSET", keys.staged, body, doomed)], Fence(keys.staged, body, state)):
             return False
-        for names in chunks(keys.all_of(body, positions), _PER_COMMAND):
+        for names in chunks(keys.all_of(body, positions), _REMOVED_AT_ONCE):
             await self.wire.call("UNLINK", *names)
         return await self.claim(keys, [("HDEL", keys.staged, body)], Fence(keys.staged, body, doomed))
 
@@ -223,7 +224,7 @@ class Committer:
             raise busy(name) from None
         try:
             if self._outage is not None and self._outage[0] > came:
-                raise self._outage[1]  # nobody waits for a silent store twice
+                raise StoreUnavailable(self._outage[1])  # nobody waits for a silent store twice
             yield
         finally:
             turn.release()
