@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from dependency_injector import containers, providers
 
 from service.adapters.clock import SystemClock
@@ -110,16 +112,17 @@ class Container(containers.DeclarativeContainer):
     lifecycle = providers.Singleton(Lifecycle)
     lines = providers.Singleton(Lines)
 
+    # A scheme has a sign in it that no keyword has, hence the dictionary.
+    _storages: ClassVar[dict[str, providers.Provider[Storage]]] = {
+        "sqlite": providers.Singleton(SqliteStorage, settings.provided.storage_url.path, clock=clock),
+        "memory": providers.Singleton(memory_storage, clock),
+        "redis": providers.Singleton(redis_storage, settings.provided.storage_url.text, clock),
+        "rediss": providers.Singleton(redis_storage, settings.provided.storage_url.text, clock),
+        "redis+cluster": providers.Singleton(redis_storage, settings.provided.storage_url.text, clock),
+        "postgresql": providers.Singleton(postgres_storage, settings.provided.storage_url.text, clock),
+    }
     storage: providers.Provider[Storage] = providers.Selector(
-        settings.provided.storage_url.scheme,
-        **{
-            "sqlite": providers.Singleton(SqliteStorage, settings.provided.storage_url.path, clock=clock),
-            "memory": providers.Singleton(memory_storage, clock),
-            "redis": providers.Singleton(redis_storage, settings.provided.storage_url.text, clock),
-            "rediss": providers.Singleton(redis_storage, settings.provided.storage_url.text, clock),
-            "redis+cluster": providers.Singleton(redis_storage, settings.provided.storage_url.text, clock),
-            "postgresql": providers.Singleton(postgres_storage, settings.provided.storage_url.text, clock),
-        },
+        settings.provided.storage_url.scheme, **_storages
     )
     datasets = storage.provided.datasets
 

@@ -380,8 +380,15 @@ class Storage(Protocol):
     file that is no database).
     """
 
-    datasets: Datasets
-    documents: Documents
+    @property
+    def datasets(self) -> Datasets:
+        """The datasets."""
+        ...
+
+    @property
+    def documents(self) -> Documents:
+        """The documents."""
+        ...
 
     async def __aenter__(self) -> Self:
         """Open pools, files and background tasks."""
