@@ -88,10 +88,10 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """A column of the client's view that is computed from a stored one.
+    """A column of the client's view, and how it comes from the stored one `source` (None: from none).
 
-    `source` is the stored column (None: a constant). `steps` are applied in order: `("cast", type)`,
-    `("map", {old: new})`, `("constant", value)`. Without steps it is the stored column under another name.
+    `steps` are applied in order: `("cast", type)` (what is no such value is null), `("map", {old: new})` of
+    texts, `("default", value)` where there is no value. Without steps it is `source` under another name.
     """
 
     column: Column

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from service.domain.columns import Column, ColumnType
 from service.domain.datasets import Dataset
@@ -28,6 +28,9 @@ from service.usecases.conditions import column_of, filter_of
 from service.usecases.cursors import Cursor
 from service.usecases.reading import Page, Reading, Selection, check_cursor, streams
 from service.usecases.views import View, stored_view
+
+See: TypeAlias = Callable[[Dataset], View]
+"""Tells what a client sees of a revision."""
 
 MAX_FACET_VALUES = 100
 _NUMERIC = frozenset({ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.EMPTY})
@@ -102,20 +105,22 @@ class Questions:
         self._engine = engine
 
     @asynccontextmanager
-    async def open(self, name: str, asked: Asked, selection: Selection) -> AsyncIterator[Answered]:
-        """Hold what matches for as long as it takes to send it.
+    async def open(
+        self, name: str, asked: Asked, selection: Selection, see: See = stored_view
+    ) -> AsyncIterator[Answered]:
+        """Hold what matches for as long as it takes to send it; `see` gives the client's view.
 
         Raises `DatasetNotFound`, `InvalidParameter`, `UnknownColumn`, `InvalidCursor`, and what the engine
         raises.
         """
-        async with self._held(name, partial(resolve, asked)) as (snapshot, question):
-            place = fingerprint(asked, stored_view(snapshot.dataset))
+        async with self._held(name, see, partial(resolve, asked)) as (snapshot, question):
+            place = fingerprint(asked, see(snapshot.dataset))
             check_cursor(snapshot.dataset, selection.after, place)
             yield await self._page(snapshot, question, asked, selection, place)
 
-    async def aggregate(self, name: str, asked: Asked, grouping: Grouping) -> Groups:
+    async def aggregate(self, name: str, asked: Asked, grouping: Grouping, see: See = stored_view) -> Groups:
         """Return the groups of what matches. Raises what `open` raises."""
-        async with self._held(name, partial(resolve_groups, asked, grouping)) as (snapshot, question):
+        async with self._held(name, see, partial(resolve_groups, asked, grouping)) as (snapshot, question):
             rows, more = await snapshot.aggregate(
                 question,
                 group=grouping.group,
@@ -127,14 +132,14 @@ class Questions:
 
     @asynccontextmanager
     async def _held(
-        self, name: str, resolve: Callable[[View], Question]
+        self, name: str, see: See, resolve: Callable[[View], Question]
     ) -> AsyncIterator[tuple[EngineSnapshot, Question]]:
         """Hold the columns of a dataset; what is wrong with the question is told before they are built."""
         dataset = await self._reading.dataset(name)
-        question = resolve(stored_view(dataset))
+        question = resolve(see(dataset))
         async with self._engine.snapshot(dataset, partial(self._datasets.snapshot, name)) as snapshot:
             if snapshot.dataset is not dataset:
-                question = resolve(stored_view(snapshot.dataset))
+                question = resolve(see(snapshot.dataset))
             yield snapshot, question
 
     async def _page(

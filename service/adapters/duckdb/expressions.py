@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -98,56 +99,65 @@ def _plain(stored: Stored, column: Column | None = None) -> Expression:
         member = f"json_extract_string(r, {bound(pointer(stored.column.name))})"
         return filled(member, textual=stored.column.textual)
 
-    def json(bound: Bound) -> str:
+    def as_json(bound: Bound) -> str:
         member = f"CAST(json_extract(r, {bound(pointer(stored.column.name))}) AS VARCHAR)"
         empty = f"nullif({member}, '\"\"')" if stored.column.textual else member
         return f"nullif({empty}, 'null')"
 
-    return Expression(column or stored.column, stored.sql, text, json, stored.wide)
+    return Expression(column or stored.column, stored.sql, text, as_json, stored.wide)
 
 
 def _derived(derivation: Derivation, source: Stored | None) -> Expression:
     """Return the expression of a column that is computed from the text of a stored one."""
-    kind = derivation.column.type
-    text = "CAST(NULL AS VARCHAR)"
+    text, nested = "CAST(NULL AS VARCHAR)", "FALSE"
     if source is not None and source.column.type in _TEXTS:
         text = source.sql
     elif source is not None:
-        member = f"json_extract_string(r, {literal(pointer(source.column.name))})"
-        text = filled(member, textual=source.column.textual)
+        member = literal(pointer(source.column.name))
+        text = filled(f"json_extract_string(r, {member})", textual=source.column.textual)
+        if source.column.type is ColumnType.JSON:
+            nested = f"coalesce(json_type(r, {member}) IN ('ARRAY', 'OBJECT'), FALSE)"
     for name, argument in derivation.steps:
-        text = _STEPS[name](text, argument)
+        text = _STEPS[name](text, argument, nested)
     return Expression(
         derivation.column,
-        from_text(text, kind),
+        from_text(text, derivation.column.type),
         lambda _: text,
         lambda _: f"CAST(to_json({text}) AS VARCHAR)",
     )
 
 
-def _cast(text: str, kind: Any) -> str:
-    kind = ColumnType(kind)
-    return f"CAST({from_text(text, kind)} AS VARCHAR)" if kind not in _TEXTS else text
-
-
-def _mapped(text: str, values: Mapping[str, Any]) -> str:
-    cases = " ".join(f"WHEN {literal(old)} THEN {_scalar(new)}" for old, new in values.items())
-    return f"CASE {text} {cases} ELSE {text} END" if cases else text
-
-
-_STEPS: dict[str, Callable[[str, Any], str]] = {
-    "cast": _cast,
-    "map": _mapped,
-    "constant": lambda _, value: _scalar(value),
+# RFC 8259, section 6: what the view takes for a value of the type (`service.lenses.tokens`).
+_GRAMMARS = {
+    ColumnType.INTEGER: r"-?(?:0|[1-9][0-9]*)",
+    ColumnType.NUMBER: r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?",
+    ColumnType.BOOLEAN: "true|false",
 }
 
 
-def _scalar(value: object) -> str:
+def _cast(text: str, kind: Any, nested: str) -> str:
+    """Return SQL of the text where it is one of the type; an array or object is none."""
+    grammar = _GRAMMARS.get(ColumnType(kind))
+    if grammar is None:
+        return text if nested == "FALSE" else f"CASE WHEN NOT {nested} THEN {text} END"
+    return f"CASE WHEN NOT {nested} AND regexp_full_match({text}, '{grammar}') THEN {text} END"
+
+
+def _mapped(text: str, values: Mapping[str, str], nested: str) -> str:
+    del nested
+    cases = " ".join(f"WHEN {literal(old)} THEN {literal(new)}" for old, new in values.items())
+    return f"CASE {text} {cases} ELSE {text} END"
+
+
+def _defaulted(text: str, value: Any, nested: str) -> str:
+    del nested
     if value is None:
-        return "CAST(NULL AS VARCHAR)"
-    if isinstance(value, bool):
-        return "'true'" if value else "'false'"
-    return literal(str(value))
+        return text
+    shown = json.dumps(value) if isinstance(value, bool) else str(value)
+    return f"coalesce({text}, {literal(shown)})"
+
+
+_STEPS: dict[str, Callable[[str, Any, str], str]] = {"cast": _cast, "map": _mapped, "default": _defaulted}
 
 
 def condition(filters: Sequence[Filter], columns: Columns, bound: Bound) -> list[str]:
