@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from service.domain.columns import Column, ColumnType
 from service.domain.datasets import Dataset
@@ -27,10 +28,7 @@ from service.ports.storage import Datasets
 from service.usecases.conditions import column_of, filter_of
 from service.usecases.cursors import Cursor
 from service.usecases.reading import Page, Reading, Selection, check_cursor, streams
-from service.usecases.views import View, stored_view
-
-See: TypeAlias = Callable[[Dataset], View]
-"""Tells what a client sees of a revision."""
+from service.usecases.views import View, Views
 
 MAX_FACET_VALUES = 100
 _NUMERIC = frozenset({ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.EMPTY})
@@ -99,28 +97,29 @@ class Groups:
 class Questions:
     """Answers questions about the datasets of a store."""
 
-    def __init__(self, datasets: Datasets, reading: Reading, engine: Engine) -> None:
+    def __init__(self, datasets: Datasets, reading: Reading, engine: Engine, views: Views) -> None:
         self._datasets = datasets
         self._reading = reading
         self._engine = engine
+        self._views = views
 
     @asynccontextmanager
     async def open(
-        self, name: str, asked: Asked, selection: Selection, see: See = stored_view
+        self, name: str, asked: Asked, selection: Selection, day: date | None = None
     ) -> AsyncIterator[Answered]:
-        """Hold what matches for as long as it takes to send it; `see` gives the client's view.
+        """Hold what matches, as the clients of a day see it, for as long as it takes to send it.
 
         Raises `DatasetNotFound`, `InvalidParameter`, `UnknownColumn`, `InvalidCursor`, and what the engine
         raises.
         """
-        async with self._held(name, see, partial(resolve, asked)) as (snapshot, question):
-            place = fingerprint(asked, see(snapshot.dataset))
+        async with self._held(name, day, partial(resolve, asked)) as (snapshot, view, question):
+            place = fingerprint(asked, view)
             check_cursor(snapshot.dataset, selection.after, place)
             yield await self._page(snapshot, question, asked, selection, place)
 
-    async def aggregate(self, name: str, asked: Asked, grouping: Grouping, see: See = stored_view) -> Groups:
+    async def aggregate(self, name: str, asked: Asked, grouping: Grouping, day: date | None = None) -> Groups:
         """Return the groups of what matches. Raises what `open` raises."""
-        async with self._held(name, see, partial(resolve_groups, asked, grouping)) as (snapshot, question):
+        async with self._held(name, day, partial(resolve_groups, asked, grouping)) as (snapshot, _, question):
             rows, more = await snapshot.aggregate(
                 question,
                 group=grouping.group,
@@ -132,15 +131,17 @@ class Questions:
 
     @asynccontextmanager
     async def _held(
-        self, name: str, see: See, resolve: Callable[[View], Question]
-    ) -> AsyncIterator[tuple[EngineSnapshot, Question]]:
+        self, name: str, day: date | None, resolve: Callable[[View], Question]
+    ) -> AsyncIterator[tuple[EngineSnapshot, View, Question]]:
         """Hold the columns of a dataset; what is wrong with the question is told before they are built."""
         dataset = await self._reading.dataset(name)
-        question = resolve(see(dataset))
+        view = self._views.of(dataset, day)
+        question = resolve(view)
         async with self._engine.snapshot(dataset, partial(self._datasets.snapshot, name)) as snapshot:
             if snapshot.dataset is not dataset:
-                question = resolve(see(snapshot.dataset))
-            yield snapshot, question
+                view = self._views.of(snapshot.dataset, day)
+                question = resolve(view)
+            yield snapshot, view, question
 
     async def _page(
         self, snapshot: EngineSnapshot, question: Question, asked: Asked, selection: Selection, place: str
