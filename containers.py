@@ -25,6 +25,7 @@ from service.http.favorite import FavoriteResource
 from service.http.keys import KeysResource
 from service.http.lifecycle import Lifecycle
 from service.http.observe import Metrics, RequestIds
+from service.http.pages import Pages
 from service.http.pipeline import Shared
 from service.http.prebuilt import HttpDate
 from service.http.probes import Probes
@@ -37,10 +38,12 @@ from service.ports.clock import Clock
 from service.ports.storage import Storage
 from service.settings import AuthMode, LogFormat, SettingError, Settings
 from service.usecases.access import Access
+from service.usecases.changes import Changing
 from service.usecases.editing import Editing
 from service.usecases.loading import Limits, Loading
 from service.usecases.questions import Questions
 from service.usecases.reading import Reading
+from service.usecases.views import Views
 
 
 def anonymous_scopes(settings: Settings) -> frozenset[str]:
@@ -135,9 +138,10 @@ class Container(containers.DeclarativeContainer):
         admin_key=settings.provided.admin_key,
         first=registry.provided.first.date,
     )
+    views = providers.Singleton(Views)
     reading = providers.Singleton(Reading, datasets)
-    loading = providers.Singleton(Loading, datasets, spool, providers.Callable(limits, settings))
-    editing = providers.Singleton(Editing, datasets, reading)
+    loading = providers.Singleton(Loading, datasets, spool, providers.Callable(limits, settings), views)
+    editing = providers.Singleton(Editing, datasets, reading, views)
     engine = providers.Singleton(
         DuckdbEngine,
         settings.provided.spool_dir,
@@ -145,7 +149,9 @@ class Container(containers.DeclarativeContainer):
         spill_bytes=settings.provided.engine_spill_bytes,
         timeout_s=settings.provided.sql_timeout_seconds,
     )
-    questions = providers.Singleton(Questions, datasets, reading, engine)
+    questions = providers.Singleton(Questions, datasets, reading, engine, views)
+    changing = providers.Singleton(Changing, datasets, clock)
+    pages = providers.Singleton(Pages, reading, questions, views)
 
     uploads = providers.Singleton(
         Uploads,
@@ -175,10 +181,10 @@ class Container(containers.DeclarativeContainer):
     )
     resources = providers.Singleton(
         Resources,
-        data=providers.Singleton(DataResource, reading, questions, loading, editing, uploads),
-        datasets=providers.Singleton(DatasetsResource, datasets, loading, editing, uploads),
-        records=providers.Singleton(RecordsResource, reading, questions, loading, editing, uploads),
-        aggregates=providers.Singleton(AggregatesResource, questions),
+        data=providers.Singleton(DataResource, reading, pages, loading, editing, uploads),
+        datasets=providers.Singleton(DatasetsResource, datasets, views, loading, editing, uploads),
+        records=providers.Singleton(RecordsResource, reading, pages, views, loading, editing, uploads),
+        aggregates=providers.Singleton(AggregatesResource, questions, views),
         favorite=providers.Singleton(FavoriteResource, settings.provided.favorite_athlete),
         keys=providers.Singleton(KeysResource, access, registry, uploads),
         versions=providers.Singleton(VersionsResource, registry),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import date
 
 from aiohttp import web
 
@@ -12,7 +13,11 @@ from service.contracts.messages import Query, Reply
 from service.contracts.resolve import Resolved
 from service.domain.access import Caller
 from service.domain.columns import Column
+from service.formats.shape import Lens
 from service.usecases.reading import Page
+from service.usecases.views import View
+
+DATASET_VERSION = "Dataset-Version"
 
 
 @dataclass(slots=True)
@@ -32,6 +37,11 @@ class Ask:
     stack: AsyncExitStack
     shown: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def day(self) -> date | None:
+        """The day whose columns the client sees."""
+        return None if self.resolved is None else self.resolved.day
+
     def path(self, name: str) -> str:
         """Return a part of the path, decoded."""
         return self.request.match_info[name]
@@ -41,7 +51,8 @@ class Ask:
 class Answer:
     """A reply in the newest contract's terms, and what is needed to encode it.
 
-    `page` holds the records of a `Records` body, `columns` are its dataset's, `fields` those wanted.
+    `page` holds the records of a `Records` body, `columns` are those that the client sees, to which `lens`
+    leads the stored ones, `fields` those wanted.
     `tag` (dataset, revision) makes the answer's ETag and lets it be cached. `file`, where it is given, makes
     the whole body, told whether values are `typed`.
     """
@@ -50,10 +61,16 @@ class Answer:
     tag: tuple[str, int] | None = None
     page: Page | None = None
     columns: tuple[Column, ...] = ()
+    lens: Lens | None = None
     fields: tuple[str, ...] | None = None
     media_type: str | None = None
     normalised: tuple[str, ...] = field(default=())
     file: Callable[..., AsyncIterator[bytes]] | None = None
+
+
+def dataset_version(view: View) -> dict[str, str]:
+    """Return the header that names the last change of a dataset that the client sees, if it sees one."""
+    return {} if view.version is None else {DATASET_VERSION: view.version.isoformat()}
 
 
 Handler = Callable[[Ask], Awaitable[Answer]]

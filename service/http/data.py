@@ -13,11 +13,10 @@ from service.domain.sample import COLUMNS, sample
 from service.formats.reading import InputFormat
 from service.http.answers import Answer, Ask
 from service.http.conditions import guard_of
-from service.http.pages import read_page
+from service.http.pages import Pages
 from service.http.uploads import Uploads
 from service.usecases.editing import Editing
 from service.usecases.loading import Loading, Source
-from service.usecases.questions import Questions
 from service.usecases.reading import Reading
 
 
@@ -25,17 +24,17 @@ class DataResource:
     """The dataset that is always there."""
 
     def __init__(
-        self, reading: Reading, questions: Questions, loading: Loading, editing: Editing, uploads: Uploads
+        self, reading: Reading, pages: Pages, loading: Loading, editing: Editing, uploads: Uploads
     ) -> None:
         self._reading = reading
-        self._questions = questions
+        self._pages = pages
         self._loading = loading
         self._editing = editing
         self._uploads = uploads
 
     async def read(self, ask: Ask) -> Answer:
         """Answer with a page."""
-        return await read_page(self._reading, self._questions, ask, DATA)
+        return await self._pages.read(ask, DATA)
 
     async def load(self, ask: Ask) -> Answer:
         """Replace it by a file, or by the built-in sample where there is no body."""
@@ -44,7 +43,9 @@ class DataResource:
         async with self._uploads.receive(ask, guard) as upload:
             source, options = upload.source, upload.options()
             if not ask.request.can_read_body:
-                source, options = Source(_sample()), upload.options(format=InputFormat.CSV, delimiter=",")
+                # The sample has the columns that it had on the first day.
+                source = Source(_sample())
+                options = upload.options(format=InputFormat.CSV, delimiter=",", day=None)
             receipt = await self._loading.replace(DATA, source, options, upload.guard)
         location = {"Location": f"{ask.link_base}/data"}
         return Answer(Reply(201, Document(receipt.as_document()), location))

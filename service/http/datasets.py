@@ -9,7 +9,7 @@ import msgspec
 from service.contracts.messages import Document, Reply
 from service.domain.datasets import Dataset, check_name
 from service.domain.errors import InvalidContent
-from service.http.answers import Answer, Ask
+from service.http.answers import Answer, Ask, dataset_version
 from service.http.conditions import guard_of
 from service.http.moments import moment
 from service.http.uploads import Uploads
@@ -17,6 +17,7 @@ from service.ports.storage import Datasets
 from service.usecases.editing import Editing
 from service.usecases.loading import Loading
 from service.usecases.reading import missing
+from service.usecases.views import View, Views
 
 MAX_TITLE_CHARS = 1000
 
@@ -24,21 +25,25 @@ MAX_TITLE_CHARS = 1000
 class DatasetsResource:
     """Datasets as wholes."""
 
-    def __init__(self, datasets: Datasets, loading: Loading, editing: Editing, uploads: Uploads) -> None:
+    def __init__(
+        self, datasets: Datasets, views: Views, loading: Loading, editing: Editing, uploads: Uploads
+    ) -> None:
         self._datasets = datasets
+        self._views = views
         self._loading = loading
         self._editing = editing
         self._uploads = uploads
 
-    async def list(self, _: Ask) -> Answer:
+    async def list(self, ask: Ask) -> Answer:
         """List all datasets."""
         found = await self._datasets.datasets()
-        return Answer(Reply(200, Document({"datasets": [describe(dataset) for dataset in found]})))
+        described = [describe(dataset, self._views.of(dataset, ask.day)) for dataset in found]
+        return Answer(Reply(200, Document({"datasets": described})))
 
     async def read(self, ask: Ask) -> Answer:
         """Describe one dataset."""
         name = check_name(ask.path("name"))
-        return _described(await self._existing(name))
+        return self._described(ask, await self._existing(name))
 
     async def load(self, ask: Ask) -> Answer:
         """Create or replace one from a file."""
@@ -60,8 +65,8 @@ class DatasetsResource:
         guard = guard_of(ask.request, current.revision, exists=True)
         patch = _patch_of(await self._uploads.small_json(ask))
         if "title" not in patch:
-            return _described(current)
-        return _described(await self._editing.retitle(name, patch["title"], guard))
+            return self._described(ask, current)
+        return self._described(ask, await self._editing.retitle(name, patch["title"], guard))
 
     async def delete(self, ask: Ask) -> Answer:
         """Delete it."""
@@ -84,6 +89,11 @@ class DatasetsResource:
             )
         )
 
+    def _described(self, ask: Ask, dataset: Dataset) -> Answer:
+        view = self._views.of(dataset, ask.day)
+        reply = Reply(200, Document(describe(dataset, view)), dataset_version(view))
+        return Answer(reply, tag=(dataset.name, dataset.revision))
+
     async def _existing(self, name: str) -> Dataset:
         dataset = await self._datasets.dataset(name)
         if dataset is None:
@@ -91,23 +101,19 @@ class DatasetsResource:
         return dataset
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
-    """Return what the API tells of a dataset."""
+def describe(dataset: Dataset, view: View) -> dict[str, Any]:
+    """Return what the API tells of a dataset to those who see it so."""
     return {
         "name": dataset.name,
         "title": dataset.schema.title,
-        "key": dataset.schema.key,
+        "key": view.key,
         "count": dataset.count,
         "revision": dataset.revision,
-        "columns": [{"name": column.name, "type": column.type.value} for column in dataset.schema.columns],
+        "columns": [{"name": column.name, "type": column.type.value} for column in view.columns],
         "bytes": dataset.size_bytes,
         "created": moment(dataset.created),
         "updated": moment(dataset.updated),
     }
-
-
-def _described(dataset: Dataset) -> Answer:
-    return Answer(Reply(200, Document(describe(dataset))), tag=(dataset.name, dataset.revision))
 
 
 def _patch_of(body: bytes) -> dict[str, Any]:

@@ -12,46 +12,54 @@ from service.contracts.messages import Records, Reply
 from service.contracts.schemas import JSON, PARQUET
 from service.domain.errors import InvalidParameter
 from service.http import parameters
-from service.http.answers import Answer, Ask
+from service.http.answers import Answer, Ask, dataset_version
 from service.http.negotiation import EXTENSIONS, media_type
 from service.usecases.cursors import encode
 from service.usecases.questions import Answered, Asked, Questions
 from service.usecases.reading import Page, Reading, Selection
+from service.usecases.views import View, Views
 
 
-async def read_page(reading: Reading, questions: Questions, ask: Ask, name: str) -> Answer:
-    """Answer with a page of a dataset's records, in the format that the client wants."""
-    query, request = ask.query, ask.request
-    wanted = media_type(query.parameters.get("format"), request.headers.get("Accept", ""))
-    asked = replace(parameters.asked(query), file=wanted == PARQUET)
-    if asked.facets and wanted != JSON:
-        raise InvalidParameter("facet", "Facets stand in JSON pages only.", valid=["format=json"])
-    selection = parameters.selection(query)
-    page = await ask.stack.enter_async_context(_open(reading, questions, name, asked, selection))
-    dataset = page.dataset
-    fields = parameters.fields(query, dataset.schema.columns)
-    following = None if page.next is None else next_link(ask, "after", encode(page.next))
-    shown = None if fields is None else list(fields)
-    return Answer(
-        Reply(
-            200,
-            Records(_members(page), "records", {"next": following}),
-            file_headers(name, wanted, following),
-        ),
-        tag=(name, dataset.revision),
-        page=page,
-        columns=dataset.schema.columns,
-        fields=fields,
-        media_type=wanted,
-        normalised=(str(page.start), str(selection.limit), *(shown or ("*",)), *asked.normalised),
-        file=_file(page, fields),
-    )
+class Pages:
+    """Makes pages of a dataset's records as the client sees them."""
 
+    def __init__(self, reading: Reading, questions: Questions, views: Views) -> None:
+        self._reading = reading
+        self._questions = questions
+        self._views = views
 
-def _open(
-    reading: Reading, questions: Questions, name: str, asked: Asked, selection: Selection
-) -> AbstractAsyncContextManager[Page]:
-    return reading.open(name, selection) if asked.plain else questions.open(name, asked, selection)
+    async def read(self, ask: Ask, name: str) -> Answer:
+        """Answer with a page, in the format that the client wants."""
+        query, request = ask.query, ask.request
+        wanted = media_type(query.parameters.get("format"), request.headers.get("Accept", ""))
+        asked = replace(parameters.asked(query), file=wanted == PARQUET)
+        if asked.facets and wanted != JSON:
+            raise InvalidParameter("facet", "Facets stand in JSON pages only.", valid=["format=json"])
+        selection = parameters.selection(query)
+        page = await ask.stack.enter_async_context(self._open(ask, name, asked, selection))
+        view = self._views.of(page.dataset, ask.day)
+        fields = parameters.fields(query, view.columns)
+        following = None if page.next is None else next_link(ask, "after", encode(page.next))
+        shown = None if fields is None else list(fields)
+        headers = {**file_headers(name, wanted, following), **dataset_version(view)}
+        return Answer(
+            Reply(200, Records(_members(page), "records", {"next": following}), headers),
+            tag=(name, page.dataset.revision),
+            page=page,
+            columns=view.columns,
+            lens=view.lens,
+            fields=fields,
+            media_type=wanted,
+            normalised=(str(page.start), str(selection.limit), *(shown or ("*",)), *asked.normalised),
+            file=_file(page, view, fields),
+        )
+
+    def _open(
+        self, ask: Ask, name: str, asked: Asked, selection: Selection
+    ) -> AbstractAsyncContextManager[Page]:
+        if asked.plain:
+            return self._reading.open(name, selection)
+        return self._questions.open(name, asked, selection, ask.day)
 
 
 def _members(page: Page) -> dict[str, Any]:
@@ -74,11 +82,11 @@ def _members(page: Page) -> dict[str, Any]:
     return members
 
 
-def _file(page: Page, fields: tuple[str, ...] | None) -> Any:
+def _file(page: Page, view: View, fields: tuple[str, ...] | None) -> Any:
     """Return what makes the file of a page that is one."""
     if not isinstance(page, Answered) or page.file is None:
         return None
-    names = fields or tuple(column.name for column in page.dataset.schema.columns)
+    names = fields or tuple(column.name for column in view.columns)
     if not names:
         raise InvalidParameter("format", "There is no column yet that a Parquet file could have.")
     return partial(page.file, names)

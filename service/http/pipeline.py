@@ -25,7 +25,7 @@ from service.domain.access import Caller
 from service.domain.errors import AeroliteError
 from service.http import problems
 from service.http.access_log import AccessLog
-from service.http.answers import Answer, Ask, Handler
+from service.http.answers import DATASET_VERSION, Answer, Ask, Handler
 from service.http.cache import Entry, ResponseCache
 from service.http.conditions import entity_tag, is_known
 from service.http.cors import Cors
@@ -264,6 +264,7 @@ class Endpoint:
         assert answer.tag is not None  # noqa: S101 - the caller has looked
         assert visit.resolved is not None  # noqa: S101 - only bound operations have tags
         name, revision = answer.tag
+        version = answer.reply.headers.get(DATASET_VERSION)
         return entity_tag(
             revision,
             (
@@ -271,6 +272,7 @@ class Endpoint:
                 name,
                 visit.request.path,
                 visit.resolved.contract.date.isoformat(),
+                *(() if version is None else (version,)),
                 *answer.normalised,
                 rendered.media_type,
                 "gzip" if gzip else "identity",

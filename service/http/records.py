@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Protocol
 from urllib.parse import quote
 
 from service.contracts.messages import Document, Record, Reply
 from service.domain.datasets import Dataset, check_name
 from service.http import parameters
-from service.http.answers import Answer, Ask
+from service.http.answers import Answer, Ask, dataset_version
 from service.http.conditions import guard_of
-from service.http.pages import read_page
+from service.http.pages import Pages
 from service.http.uploads import Uploads
 from service.ports.storage import Guard, OnConflict
 from service.usecases.editing import Edited, Editing
 from service.usecases.loading import Loading
-from service.usecases.questions import Questions
 from service.usecases.reading import Reading
+from service.usecases.views import View, Views
 
 _ON_CONFLICT = tuple(OnConflict)
 
@@ -24,7 +25,9 @@ _ON_CONFLICT = tuple(OnConflict)
 class Edit(Protocol):
     """A way to change one record."""
 
-    async def __call__(self, name: str, key: str, body: bytes, *, widen: bool, guard: Guard) -> Edited:
+    async def __call__(
+        self, name: str, key: str, body: bytes, *, day: date | None, widen: bool, guard: Guard
+    ) -> Edited:
         """Change the record."""
         ...
 
@@ -33,17 +36,24 @@ class RecordsResource:
     """Records of a dataset."""
 
     def __init__(
-        self, reading: Reading, questions: Questions, loading: Loading, editing: Editing, uploads: Uploads
+        self,
+        reading: Reading,
+        pages: Pages,
+        views: Views,
+        loading: Loading,
+        editing: Editing,
+        uploads: Uploads,
     ) -> None:
         self._reading = reading
-        self._questions = questions
+        self._pages = pages
+        self._views = views
         self._loading = loading
         self._editing = editing
         self._uploads = uploads
 
     async def read(self, ask: Ask) -> Answer:
         """Answer with a page."""
-        return await read_page(self._reading, self._questions, ask, check_name(ask.path("name")))
+        return await self._pages.read(ask, check_name(ask.path("name")))
 
     async def append(self, ask: Ask) -> Answer:
         """Append one record or many."""
@@ -67,7 +77,7 @@ class RecordsResource:
         """Answer with one record."""
         name = check_name(ask.path("name"))
         stored = await self._reading.record(name, ask.path("key"))
-        return one_record(stored.dataset, stored.record)
+        return one_record(stored.dataset, self._views.of(stored.dataset, ask.day), stored.record)
 
     async def put_one(self, ask: Ask) -> Answer:
         """Replace one record."""
@@ -98,8 +108,8 @@ class RecordsResource:
         guard = guard_of(ask.request, dataset.revision, exists=True)
         widen = parameters.choice(ask.query, "widen", ("0", "1")) == "1"
         body = await self._uploads.small_json(ask)
-        edited = await edit(name, key, body, widen=widen, guard=guard)
-        answer = one_record(edited.dataset, edited.record)
+        edited = await edit(name, key, body, day=ask.day, widen=widen, guard=guard)
+        answer = one_record(edited.dataset, self._views.of(edited.dataset, ask.day), edited.record)
         if edited.created:
             answer.reply.status = 201
             answer.reply.headers["Location"] = (
@@ -108,10 +118,11 @@ class RecordsResource:
         return answer
 
 
-def one_record(dataset: Dataset, record: bytes) -> Answer:
-    """Return the answer that is one record."""
+def one_record(dataset: Dataset, view: View, record: bytes) -> Answer:
+    """Return the answer that is one record as it is seen."""
     return Answer(
-        Reply(200, Record(record)),
+        Reply(200, Record(record), dataset_version(view)),
         tag=(dataset.name, dataset.revision),
-        columns=dataset.schema.columns,
+        columns=view.columns,
+        lens=view.lens,
     )

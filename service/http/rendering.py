@@ -50,7 +50,7 @@ async def render(answer: Answer, *, typed: bool) -> Rendered:
     if isinstance(body, Document):
         return Rendered(JSON, encode_json(body.value))
     if isinstance(body, Record):
-        shape = compile_shape(answer.columns, typed=typed)
+        shape = compile_shape(answer.columns, typed=typed, lens=answer.lens)
         return Rendered(JSON, body.record if shape is None else shape([body.record])[0])
     return await _records(answer, body, typed=typed)
 
@@ -66,7 +66,7 @@ async def _records(answer: Answer, body: Records, *, typed: bool) -> Rendered:
     if answer.file is not None:
         return Rendered(media_type, None, answer.file(typed=typed))
     encoder = _encoder(media_type, body, [column.name for column in answer.columns], answer.fields)
-    shape = compile_shape(answer.columns, typed=typed, fields=answer.fields)
+    shape = compile_shape(answer.columns, typed=typed, fields=answer.fields, lens=answer.lens)
     encode = _encode_batch(encoder, shape)
     content_type = _PARAMETERS[media_type]
     records = answer.page.records

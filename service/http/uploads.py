@@ -101,6 +101,7 @@ class Uploads:
                 key=ask.query.parameters.get("key"),
                 types=parameters.types(ask.query),
                 skip_errors=parameters.choice(ask.query, "on_error", ("fail", "skip")) == "skip",
+                day=ask.day,
             ),
         )
         if _is_small(ask.request):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import TypeVar
 
 from service.domain.datasets import Dataset, Schema
@@ -22,6 +23,7 @@ from service.ports.storage import (
     StoredRecord,
 )
 from service.usecases.reading import Reading, missing
+from service.usecases.views import View, Views, shown
 
 T = TypeVar("T")
 
@@ -39,16 +41,27 @@ class Edited:
 
 
 class Editing:
-    """Changes single records and schemas in a store."""
+    """Changes single records and schemas in a store.
 
-    def __init__(self, datasets: Datasets, reading: Reading) -> None:
+    `day` tells which view of the dataset a record is written in (None: that before all changes).
+    """
+
+    def __init__(self, datasets: Datasets, reading: Reading, views: Views) -> None:
         self._datasets = datasets
         self._reading = reading
+        self._views = views
 
     async def put(
-        self, name: str, key: str, body: bytes, *, widen: bool = False, guard: Guard = NO_GUARD
+        self,
+        name: str,
+        key: str,
+        body: bytes,
+        *,
+        day: date | None = None,
+        widen: bool = False,
+        guard: Guard = NO_GUARD,
     ) -> Edited:
-        """Replace a record, or append it where the dataset has a key and no record with this one.
+        """Replace what is seen of a record, or append it where the dataset has a key and it is new.
 
         Raises `DatasetNotFound`, `RecordNotFound` (a position), `InvalidContent`, `TypeMismatch`,
         `PreconditionFailed`.
@@ -58,22 +71,33 @@ class Editing:
             try:
                 stored = await self._reading.record(name, key)
             except RecordNotFound:
-                return await self._insert(name, key, body, widen=widen, guard=guard)
-            return await self._write(stored, key, record, widen=widen, guard=guard)
+                return await self._insert(name, key, record, day=day, widen=widen, guard=guard)
+            view = self._views.of(stored.dataset, day)
+            # What is not seen of the record survives, so it must still be what was found.
+            same = guard if view.plain else replace(guard, record=stored.record)
+            return await self._write(stored, view, key, record, widen=widen, guard=same)
 
         record = await _threaded_if_large(canonical, body)
         return await _repeated(attempt)
 
     async def patch(
-        self, name: str, key: str, body: bytes, *, widen: bool = False, guard: Guard = NO_GUARD
+        self,
+        name: str,
+        key: str,
+        body: bytes,
+        *,
+        day: date | None = None,
+        widen: bool = False,
+        guard: Guard = NO_GUARD,
     ) -> Edited:
         """Merge a patch into a record (RFC 7396). Raises what `put` raises."""
 
         async def attempt() -> Edited:
             stored = await self._reading.record(name, key)
-            record = await _threaded_if_large(merge_patch, stored.record, body)
+            view = self._views.of(stored.dataset, day)
+            record = await _threaded_if_large(merge_patch, shown(view, stored.record), body)
             same = replace(guard, record=stored.record)
-            return await self._write(stored, key, record, widen=widen, guard=same)
+            return await self._write(stored, view, key, record, widen=widen, guard=same)
 
         return await _repeated(attempt)
 
@@ -106,9 +130,10 @@ class Editing:
         return await self._datasets.delete(name, guard)
 
     async def _write(
-        self, stored: StoredRecord, key: str, record: bytes, *, widen: bool, guard: Guard
+        self, stored: StoredRecord, view: View, key: str, record: bytes, *, widen: bool, guard: Guard
     ) -> Edited:
-        schema, value = await _fit(stored.dataset.schema, key, record, widen=widen)
+        schema, value = await _fit(stored.dataset.schema, view, key, record, widen=widen)
+        record = await _stored(view, record, stored.record)
         commit = await self._datasets.put_record(
             stored.dataset.name,
             stored.position,
@@ -119,12 +144,15 @@ class Editing:
         )
         return Edited(commit.dataset, record)
 
-    async def _insert(self, name: str, key: str, body: bytes, *, widen: bool, guard: Guard) -> Edited:
+    async def _insert(
+        self, name: str, key: str, record: bytes, *, day: date | None, widen: bool, guard: Guard
+    ) -> Edited:
         dataset = await self._reading.dataset(name)
         if dataset.schema.key is None:
             raise RecordNotFound(f"{name!r} has no record at {key}.")
-        record = await _threaded_if_large(canonical, body)
-        schema, value = await _fit(dataset.schema, key, record, widen=widen)
+        view = self._views.of(dataset, day)
+        schema, value = await _fit(dataset.schema, view, key, record, widen=widen)
+        record = await _stored(view, record, b"{}")
         async with self._datasets.append(name) as writer:
             await writer.add(Batch((record,), None if value is None else (value,)))
             try:
@@ -134,16 +162,23 @@ class Editing:
         return Edited(commit.dataset, record, created=True)
 
 
-async def _fit(schema: Schema, key: str, record: bytes, *, widen: bool) -> tuple[Schema, str | None]:
+async def _stored(view: View, record: bytes, before: bytes) -> bytes:
+    """Return a record that a client has written as it is to be stored in place of another."""
+    return record if view.plain else await _threaded_if_large(view.put, record, before)
+
+
+async def _fit(
+    schema: Schema, view: View, key: str, record: bytes, *, widen: bool
+) -> tuple[Schema, str | None]:
     """Return the schema that the record fits, and its key value, which must be that of its URL."""
     columns, _, value = await _threaded_if_large(
-        lambda body: fit_record(body, schema.columns, key=schema.key, widen=widen), record
+        lambda body: fit_record(body, view.columns, key=view.key, widen=widen), record
     )
-    if schema.key is not None and value != key:
+    if view.key is not None and value != key:
         raise InvalidContent(
-            f"The record's {schema.key!r} must be {key!r}, as in its URL; to move it, delete it and append.",
+            f"The record's {view.key!r} must be {key!r}, as in its URL; to move it, delete it and append.",
         )
-    return replace(schema, columns=columns), value
+    return replace(schema, columns=view.stored_columns(columns)), value
 
 
 async def _threaded_if_large(function: Callable[..., T], *bodies: bytes) -> T:

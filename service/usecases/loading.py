@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from service.domain.columns import Column, ColumnType
 from service.domain.datasets import Dataset, Schema, check_name
-from service.domain.errors import Busy, IdempotencyMismatch, OutOfSpace
+from service.domain.errors import (
+    Busy,
+    IdempotencyMismatch,
+    OutOfSpace,
+    PreconditionFailed,
+    RecordNotFound,
+)
+from service.domain.records import Batch
 from service.formats.reading import InputFormat, Reader, ReadOptions, open_reader
 from service.ports.spool import Spool, Upload
 from service.ports.storage import (
@@ -27,6 +35,7 @@ from service.ports.storage import (
 from service.usecases.batches import threaded
 from service.usecases.reading import missing
 from service.usecases.receipts import Receipt, notes_of
+from service.usecases.views import View, Views, stored
 
 _ATTEMPTS = 8
 
@@ -45,7 +54,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How a file is to be read and stored."""
+    """How a file is to be read and stored; `day` tells which view of the dataset it is written in."""
 
     format: InputFormat | None = None
     delimiter: str | None = None
@@ -55,6 +64,7 @@ class LoadOptions:
     widen: bool = False
     single: bool = False
     on_conflict: OnConflict = OnConflict.FAIL
+    day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +78,9 @@ class Source:
 class Loading:
     """Loads files into a store."""
 
-    def __init__(self, datasets: Datasets, spool: Spool, limits: Limits) -> None:
+    def __init__(self, datasets: Datasets, spool: Spool, limits: Limits, views: Views) -> None:
         self._datasets = datasets
+        self._views = views
         self._spool = spool
         self._limits = limits
 
@@ -148,12 +159,14 @@ class Loading:
         self, name: str, upload: Upload, options: LoadOptions, guard: Guard, progress: Progress | None
     ) -> Receipt:
         current = await self._datasets.dataset(name)
+        view = self._views.of(current or Dataset(name), options.day)
+        key = view.check_key(options.key)
         reader = await asyncio.to_thread(self._open, upload.path, options)
         async with self._datasets.replace(name) as writer:
-            size_bytes = await _fill(writer, reader, progress)
+            size_bytes = await _fill(writer, reader, stored(view, reader), progress)
             await self._check_quota(size_bytes, replaced=current)
             old = Schema() if current is None else current.schema
-            schema = replace(old, columns=reader.columns, key=options.key)
+            schema = replace(old, columns=view.stored_columns(reader.columns, replacing=True), key=key)
             if current is not None:
                 guard = replace(guard, schema_version=old.version)
             return await _commit(writer, schema, guard, reader, options, created=current is None)
@@ -165,14 +178,26 @@ class Loading:
         if current is None:
             raise missing(name)
         old = current.schema
-        options = replace(options, key=old.key)
-        reader = await asyncio.to_thread(self._open, upload.path, options, old.columns)
+        view = self._views.of(current, options.day)
+        options = replace(options, key=view.key)
+        reader = await asyncio.to_thread(self._open, upload.path, options, view.columns)
+        over = options.on_conflict is OnConflict.REPLACE and view.key is not None and not view.plain
         async with self._datasets.append(name, options.on_conflict) as writer:
-            size_bytes = await _fill(writer, reader, progress)
+            if over:
+                put = _Over(self._datasets, name, view)
+                size_bytes = await _fill(writer, reader, reader, progress, put)
+            else:
+                size_bytes = await _fill(writer, reader, stored(view, reader), progress)
             await self._check_quota(size_bytes, replaced=None)
-            schema = replace(old, columns=reader.columns)
-            guard = replace(guard, schema_version=old.version)
-            return await _commit(writer, schema, guard, reader, options, created=False)
+            schema = replace(old, columns=view.stored_columns(reader.columns))
+            same = replace(guard, schema_version=old.version)
+            if not over or guard.revision is not None:
+                return await _commit(writer, schema, same, reader, options, created=False)
+            same = replace(same, revision=current.revision)
+            try:
+                return await _commit(writer, schema, same, reader, options, created=False)
+            except PreconditionFailed:
+                raise SchemaChanged("A record may have changed since it was read.") from None
 
     def _open(self, path: Path, options: LoadOptions, expected: tuple[Column, ...] | None = None) -> Reader:
         return open_reader(
@@ -201,16 +226,45 @@ class Loading:
             raise OutOfSpace(f"The quota of {quota} bytes is full ({used} used); delete a dataset first.")
 
 
-async def _fill(writer: Writer, reader: Reader, progress: Progress | None) -> int:
-    """Stage all that the reader yields; return its bytes."""
-    size_bytes = stored = 0
-    async with aclosing(threaded(reader)) as batches:
-        async for batch in batches:
+class _Over:
+    """Puts records over those that have their keys, so that what is not seen of those survives."""
+
+    def __init__(self, datasets: Datasets, name: str, view: View) -> None:
+        self._datasets = datasets
+        self._name = name
+        self._view = view
+
+    async def __call__(self, batch: Batch) -> Batch:
+        """Return the records as they are to be stored."""
+        keys = batch.keys or ()
+        before = [await self._before(key) for key in keys]
+        records = await asyncio.to_thread(list, map(self._view.put, batch.records, before))
+        return Batch(records, keys)
+
+    async def _before(self, key: str) -> bytes:
+        try:
+            return (await self._datasets.record(self._name, key=key)).record
+        except RecordNotFound:
+            return b"{}"
+
+
+async def _fill(
+    writer: Writer,
+    reader: Reader,
+    records: Iterable[Batch],
+    progress: Progress | None,
+    put: Callable[[Batch], Awaitable[Batch]] | None = None,
+) -> int:
+    """Stage what becomes of all that the reader yields; return its bytes."""
+    size_bytes = count = 0
+    async with aclosing(threaded(records)) as batches:
+        async for each in batches:
+            batch = each if put is None else await put(each)
             await writer.add(batch)
             size_bytes += sum(map(len, batch.records))
-            stored += len(batch.records)
+            count += len(batch.records)
             if progress is not None:
-                progress(stored, reader.bytes_read)
+                progress(count, reader.bytes_read)
     return size_bytes
 
 

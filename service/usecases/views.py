@@ -36,11 +36,6 @@ class View(lenses.View):
         )
 
 
-def stored_view(dataset: Dataset) -> View:
-    """Return what is seen before all changes."""
-    return View.compile(dataset.schema, 0, fits)
-
-
 class Views:
     """Knows the views of datasets; the least recently used are forgotten."""
 

@@ -21,6 +21,7 @@ from service.domain.errors import StoreUnavailable
 from service.domain.sample import sample
 from service.settings import Settings
 from service.usecases.loading import Limits, Loading
+from service.usecases.views import Views
 from tests.clocks import FakeClock
 
 
@@ -44,7 +45,7 @@ class Services:
 
     def loading(self) -> Loading:
         """Return the use case."""
-        return Loading(self._storage.datasets, DiskSpool(self._spool), Limits())
+        return Loading(self._storage.datasets, DiskSpool(self._spool), Limits(), Views())
 
     def load(
         self, *arguments: Any, environment: dict[str, str] | None = None, stdin: bytes | None = None
