@@ -34,7 +34,7 @@ class Probes:
 
     async def live(self, _: web.Request) -> web.Response:
         """Answer 200 because the loop turns; the storage is not asked."""
-        return _text(200, "ok")
+        return self._text(200, "ok")
 
     async def ready(self, _: web.Request) -> web.Response:
         """Answer 200 where requests should be sent here.
@@ -43,15 +43,15 @@ class Probes:
         replicas share, does not count unless `READINESS_STRICT` is set.
         """
         if self._lifecycle.draining:
-            return _text(503, "draining")
+            return self._text(503, "draining")
         if not self._lifecycle.ready:
-            return _text(503, f"waiting for the storage: {self._lifecycle.cause}")
+            return self._text(503, f"waiting for the storage: {self._lifecycle.cause}")
         if self._strict:
             try:
                 await self._storage.ping()
             except StoreError as error:
-                return _text(503, f"the storage is gone: {error.detail}")
-        return _text(200, "ok")
+                return self._text(503, f"the storage is gone: {error.detail}")
+        return self._text(200, "ok")
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Answer with the Prometheus metrics of this process."""
@@ -61,6 +61,8 @@ class Probes:
             headers={**_HEADERS, "Content-Type": CONTENT_TYPE_LATEST},
         )
 
-
-def _text(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=text + "\n", headers=_HEADERS)
+    def _text(self, status: int, text: str) -> web.Response:
+        response = web.Response(status=status, text=text + "\n", headers=_HEADERS)
+        if self._lifecycle.draining:
+            response.force_close()
+        return response
