@@ -5,17 +5,23 @@ from __future__ import annotations
 from service.contracts.declarations import Answer, Operation
 from service.contracts.schemas import (
     API_KEY,
+    CHANGE,
+    CHANGE_MEMBERS,
+    COUNT,
     CSV,
     DATASET,
     DELIMITER,
+    DRY_RUN,
     FACET,
     GROUPING,
     GROUPS,
     JSON,
     KEY,
     KEY_ID,
+    LISTING,
     NAME,
     NDJSON,
+    NULLABLE_STRING,
     ON_CONFLICT,
     ON_ERROR,
     PAGE,
@@ -111,13 +117,37 @@ OPERATIONS = (
         scope="write", parameters=(NAME, RECORD_KEY), answers=_RECEIPT,
     ),
     Operation(
+        "changes.list", "GET", "/datasets/{name}/changes", "List the changes of a dataset's columns.",
+        scope="read", parameters=(NAME,),
+        answers={200: Answer("All changes, oldest first.", {JSON: entity("Changes.", {
+            "dataset": {"type": "string"}, "changes": {"type": "array", "items": CHANGE},
+        })})},
+    ),
+    Operation(
+        "changes.declare", "POST", "/datasets/{name}/changes", "Change a dataset's columns from a day on.",
+        scope="write", parameters=(NAME, DRY_RUN), body={JSON: CHANGE},
+        answers={
+            200: Answer("What would be.", {JSON: entity("Old and new side by side.", {
+                "dataset": {"type": "string"}, **CHANGE_MEMBERS,
+                "columns": {"type": "object"}, "rows": {"type": "array", "items": {"type": "object"}},
+            })}),
+            201: Answer(
+                "Declared.",
+                {JSON: entity("The change.", {
+                    "dataset": {"type": "string"}, "revision": COUNT, **CHANGE_MEMBERS,
+                })},
+                {"Location": "Where the changes are."},
+            ),
+        },
+    ),
+    Operation(
         "favorite.read", "GET", "/favorite", "Name the favorite athlete.",
         answers={200: Answer("The athlete.", {JSON: entity("A favorite.", {"athlete": {"type": "string"}})})},
     ),
     Operation(
-        "keys.list", "GET", "/keys", "List the API keys.", scope="admin", bound=False,
-        answers={200: Answer("All keys.", {JSON: entity("Keys.", {
-            "keys": {"type": "array", "items": API_KEY},
+        "keys.list", "GET", "/keys", "List the API keys.", scope="admin", bound=False, parameters=LISTING,
+        answers={200: Answer("Keys.", {JSON: entity("Keys.", {
+            "keys": {"type": "array", "items": API_KEY}, "next": NULLABLE_STRING,
         })})},
     ),
     Operation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from typing import Any
 from service.contracts.changes import Change, Converter, DeclarationError, Kind, check
 from service.contracts.declarations import Operation
 from service.contracts.messages import Query, Reply
+
+# It stands in a header and in HTML.
+_URL = re.compile(r"https?://[!#-;=?-~]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,22 @@ class Contract:
         """Check what one contract can say wrong of itself."""
         if not self.description.strip():
             raise DeclarationError(f"Contract {self.date} has no description.")
+        for name in ("deprecated", "sunset"):
+            moment = getattr(self, name)
+            if moment is not None and moment.tzinfo is None:
+                raise DeclarationError(f"Contract {self.date}: `{name}` has no time zone; give it UTC.")
         if self.sunset is not None and self.deprecated is None:
             raise DeclarationError(f"Contract {self.date} has a sunset but was never deprecated.")
         if self.sunset is not None and self.deprecated is not None and self.sunset < self.deprecated:
             raise DeclarationError(f"Contract {self.date} has its sunset before its deprecation.")
+        if self.guide is not None and _URL.fullmatch(self.guide) is None:
+            raise DeclarationError(
+                f"Contract {self.date}: `guide` is a URL such as https://example.org/moving."
+            )
+
+    def serves(self, now: datetime) -> bool:
+        """Return whether it is served at this time."""
+        return self.sunset is None or now < self.sunset
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,11 @@ class Registry:
         index = bisect_right(self._dates, day)
         return self.contracts[index - 1] if index else None
 
+    def successor(self, contract: Contract) -> Contract | None:
+        """Return the contract that came next, or None after the newest."""
+        index = bisect_right(self._dates, contract.date)
+        return self.contracts[index] if index < len(self.contracts) else None
+
     def chain(self, operation: str, contract: Contract) -> Chain:
         """Return what lies between this contract and the newest for this operation."""
         return self._chains[contract.date, operation]
@@ -96,6 +117,9 @@ class Registry:
             raise DeclarationError(
                 f"Contract {self.first.date} is the first: there is nothing that it could change."
             )
+        if self.newest.deprecated is not None:
+            newest = self.newest.date
+            raise DeclarationError(f"Contract {newest} is the newest: where should its clients go?")
         for contract in self.contracts[1:]:
             if not contract.changes:
                 raise DeclarationError(f"Contract {contract.date} changes nothing.")

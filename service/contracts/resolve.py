@@ -59,16 +59,21 @@ class Resolver:
         self._known: dict[tuple[tuple[str, ...], date | None], Resolved] = {}
         self.valid_until = datetime.min.replace(tzinfo=UTC)
 
-    def resolve(self, header: Sequence[str], pin: date | None) -> Resolved:
-        """Return the contract; see `resolve`."""
+    def choose(self, header: Sequence[str], pin: date | None) -> Resolved:
+        """Return the contract, served or ended; see `choose`."""
         now = self._clock.now()
         if now >= self.valid_until or len(self._known) > _REMEMBERED:
             self._forget(now)
         key = (tuple(header), pin)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = resolve(self._registry, header, pin, now)
+            found = self._known[key] = choose(self._registry, header, pin, now)
         return found
+
+    def admit(self, resolved: Resolved) -> None:
+        """Refuse a contract that has ended. Raises `VersionSunset`."""
+        if resolved.contract.sunset is not None:
+            admit(self._registry, resolved, self._clock.now())
 
     def _forget(self, now: datetime) -> None:
         self._known.clear()
@@ -77,13 +82,20 @@ class Resolver:
 
 
 def resolve(registry: Registry, header: Sequence[str], pin: date | None, now: datetime) -> Resolved:
-    """Return the contract for the values of `API-Version` and the caller's pin.
+    """Return the contract that serves a request. Raises what `choose` and `admit` raise."""
+    resolved = choose(registry, header, pin, now)
+    admit(registry, resolved, now)
+    return resolved
+
+
+def choose(registry: Registry, header: Sequence[str], pin: date | None, now: datetime) -> Resolved:
+    """Return the contract for the values of `API-Version` and the caller's pin, even if it has ended.
 
     `header` holds the header's values as they came (empty: it was not sent). `now` is UTC. Raises a
     `VersionError` whose members name what was requested and what there is.
     """
     if header:
-        day = _asked(registry, header, now.date())
+        day = _asked(registry, header, now)
         source = Source.HEADER
     elif pin is not None:
         day, source = pin, Source.PIN
@@ -93,20 +105,27 @@ def resolve(registry: Registry, header: Sequence[str], pin: date | None, now: da
     if contract is None:
         raise VersionBeforeFirst(
             f"The first contract is {registry.first.date}; ask for that day or a later one.",
-            **_offer(registry, day.isoformat()),
-        )
-    if contract.sunset is not None and now >= contract.sunset:
-        raise VersionSunset(
-            f"Contract {contract.date} ended on {contract.sunset.date()}; "
-            f"send `API-Version: {registry.newest.date}`"
-            + (f" and see {contract.guide}." if contract.guide else "."),
-            **_offer(registry, contract.date.isoformat()),
+            **_offer(registry, day.isoformat(), now),
         )
     return Resolved(contract, source, day)
 
 
-def _asked(registry: Registry, header: Sequence[str], today: date) -> date:
+def admit(registry: Registry, resolved: Resolved, now: datetime) -> None:
+    """Refuse a contract past its sunset, however it was chosen. Raises `VersionSunset`."""
+    contract = resolved.contract
+    if contract.sunset is None or now < contract.sunset:
+        return
+    guide = f" and see {contract.guide}" if contract.guide else ""
+    raise VersionSunset(
+        f"Contract {contract.date} ended on {contract.sunset.date()}; "
+        f"send `API-Version: {registry.newest.date}`{guide}.",
+        **_offer(registry, resolved.day.isoformat(), now),
+    )
+
+
+def _asked(registry: Registry, header: Sequence[str], now: datetime) -> date:
     """Return the one day that the header's values name; a proxy may have joined them by commas."""
+    today = now.date()
     values = [value.strip(" \t") for line in header for value in line.split(",")]
     requested = ", ".join(line.strip(" \t") for line in header)
     days = set()
@@ -114,21 +133,21 @@ def _asked(registry: Registry, header: Sequence[str], today: date) -> date:
         try:
             days.add(parse_version(value))
         except VersionMalformed as error:
-            raise VersionMalformed(error.detail, **_offer(registry, requested)) from None
+            raise VersionMalformed(error.detail, **_offer(registry, requested, now)) from None
     if len(days) > 1:
-        raise VersionAmbiguous("Send API-Version once.", **_offer(registry, requested))
+        raise VersionAmbiguous("Send API-Version once.", **_offer(registry, requested, now))
     (day,) = days
     if day > today:
         raise VersionInFuture(
-            f"Today is {today} (UTC); ask for that day or an earlier one.", **_offer(registry, requested)
+            f"Today is {today} (UTC); ask for that day or an earlier one.", **_offer(registry, requested, now)
         )
     return day
 
 
-def _offer(registry: Registry, requested: str) -> dict[str, Any]:
+def _offer(registry: Registry, requested: str, now: datetime) -> dict[str, Any]:
     return {
         "requested": requested[:100],
         "first": registry.first.date.isoformat(),
         "latest": registry.newest.date.isoformat(),
-        "supported": [contract.date.isoformat() for contract in registry.contracts],
+        "supported": [each.date.isoformat() for each in registry.contracts if each.serves(now)],
     }

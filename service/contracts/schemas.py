@@ -98,6 +98,47 @@ DATASET = entity(
     },
 )
 
+_TEXTS: JsonSchema = {"type": "object", "additionalProperties": {"type": "string"}}
+_LOSSY = {"lossy": {"type": "boolean"}}
+
+
+def _operation(name: str, members: dict[str, Any], optional: dict[str, Any] | None = None) -> JsonSchema:
+    return {
+        **entity(f"A {name}.", {"op": {"const": name}, **members}, optional),
+        "additionalProperties": False,
+    }
+
+
+_OPERATIONS = (
+    _operation("rename", {"from": {"type": "string"}, "to": {"type": "string"}}),
+    _operation(
+        "cast",
+        {"column": {"type": "string"}, "to": {"enum": ["integer", "number", "boolean", "string"]}},
+        _LOSSY,
+    ),
+    _operation("hide", {"column": {"type": "string"}}),
+    _operation(
+        "add", {"column": {"type": "string"}, "value": {"type": ["string", "number", "boolean", "null"]}}
+    ),
+    _operation("map", {"column": {"type": "string"}, "values": _TEXTS}, _LOSSY),
+)
+
+CHANGE_MEMBERS: dict[str, JsonSchema] = {
+    "date": {"type": "string", "format": "date"},
+    "description": {"type": "string", "minLength": 1, "maxLength": 2000},
+    "operations": {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 1000,
+        "items": {"oneOf": list(_OPERATIONS)},
+    },
+}
+
+CHANGE: JsonSchema = {
+    **entity("How a dataset's columns are seen from a day on.", CHANGE_MEMBERS),
+    "additionalProperties": False,
+}
+
 SCOPE: JsonSchema = {"enum": ["read", "write", "sql:read", "sql:write", "admin"]}
 
 API_KEY = entity(
@@ -105,7 +146,7 @@ API_KEY = entity(
     {"id": NULLABLE_STRING, "scopes": {"type": "array", "items": SCOPE}, "pin": NULLABLE_STRING},
     {
         "name": NULLABLE_STRING,
-        "created": {"type": "string"},
+        "created": NULLABLE_STRING,
         "contract": NULLABLE_STRING,
         "key": {"type": "string"},
     },
@@ -169,6 +210,13 @@ GROUPING = (
     ),
 )
 
+LISTING = (
+    Parameter("after", "The id of the last one that was listed."),
+    Parameter(
+        "limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+    ),
+)
+
 KEY = Parameter("key", "A column whose values are unique: records are then addressed by it.")
 DELIMITER = Parameter("delimiter", "The delimiter of a CSV; found by itself among `, ; tab |` if absent.")
 ON_ERROR = Parameter(
@@ -179,6 +227,7 @@ ON_CONFLICT = Parameter(
     "What to do with a record whose key is there already.",
     {"enum": ["fail", "replace", "ignore"], "default": "fail"},
 )
+DRY_RUN = Parameter("dry_run", "Show what would be, and store nothing.", {"enum": ["0", "1"], "default": "0"})
 WIDEN = Parameter("widen", "Let columns grow to types that fit.", {"enum": ["0", "1"], "default": "0"})
 
 NAME = Parameter("name", "The dataset's name.", place="path")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -11,12 +12,13 @@ from service.contracts.registry import Registry
 from service.domain.access import Scope
 from service.domain.dates import parse_version
 from service.domain.errors import InvalidContent, Unauthenticated, VersionMalformed
+from service.http import parameters
 from service.http.answers import Answer, Ask
 from service.http.moments import moment
 from service.http.uploads import Uploads
 from service.usecases.access import MAX_NAME_CHARS, Access, Key
 
-_SCOPES = tuple(Scope)
+MAX_LISTED = 1000
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,9 +42,14 @@ class KeysResource:
         self._registry = registry
         self._uploads = uploads
 
-    async def list(self, _: Ask) -> Answer:
-        """List the keys."""
-        return _answer({"keys": [self._describe(key) for key in await self._access.list()]})
+    async def list(self, ask: Ask) -> Answer:
+        """List the keys, a page at a time."""
+        after, limit = parameters.listing(ask.query, MAX_LISTED)
+        keys = await self._access.list(after, limit + 1)
+        following = (
+            f"{ask.link_base}/keys?after={keys[limit - 1].id}&limit={limit}" if len(keys) > limit else None
+        )
+        return _answer({"keys": [self._describe(key) for key in keys[:limit]], "next": following})
 
     async def create(self, ask: Ask) -> Answer:
         """Make a key; its secret is told this once."""
@@ -73,7 +80,8 @@ class KeysResource:
         """Tell a caller who it is."""
         caller = ask.caller
         if caller.key_id is None:
-            return _answer({"id": None, "name": None, "scopes": sorted(caller.scopes), "pin": None})
+            nobody = {"id": None, "name": None, "scopes": sorted(caller.scopes), "created": None, "pin": None}
+            return _answer({**nobody, "contract": self._registry.first.date.isoformat()})
         return _answer(self._describe(await self._access.get(caller.key_id)))
 
     async def move_own_pin(self, ask: Ask) -> Answer:
@@ -99,7 +107,7 @@ def _answer(value: Any) -> Answer:
     return Answer(Reply(200, Document(value), {"Cache-Control": "no-store"}))
 
 
-def _day(text: str) -> Any:
+def _day(text: str) -> date:
     try:
         return parse_version(text)
     except VersionMalformed as error:
@@ -113,7 +121,7 @@ def _decode(body: bytes, kind: Any) -> Any:
     except msgspec.ValidationError as error:
         sentence, _, path = str(error).partition(" - at `$")
         raise InvalidContent(f"{sentence}.", pointer=_pointer(path.rstrip("`"))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidContent(f"The body is no JSON: {error}.") from None
 
 

@@ -104,6 +104,14 @@ def selection(query: Query) -> Selection:
     )
 
 
+def listing(query: Query, most: int) -> tuple[str, int]:
+    """Return behind which id to list (empty: from the first), and how many. Raises `InvalidParameter`."""
+    after, limit = query.parameters.get("after", ""), query.parameters.get("limit", "100")
+    if not (after.isascii() and after.replace("-", "").isalnum() and len(after) <= 64) and after:
+        raise InvalidParameter("after", "`after` is the id of the last one that was listed.")
+    return after, _whole("limit", limit, least=1, most=most)
+
+
 def fields(query: Query, columns: tuple[Column, ...]) -> tuple[str, ...] | None:
     """Return the columns that `fields` names, or None for all. Raises `UnknownColumn`, `InvalidParameter`."""
     text = query.parameters.get("fields")

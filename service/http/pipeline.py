@@ -13,14 +13,13 @@ import logging
 from collections.abc import Hashable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import lru_cache
 from time import perf_counter
 
 from aiohttp import web
 from multidict import CIMultiDict, istr
 
 from service.contracts.registry import Chain, Registry
-from service.contracts.resolve import Resolved, Resolver, Source
+from service.contracts.resolve import Resolved, Resolver
 from service.domain.access import Caller
 from service.domain.errors import AeroliteError
 from service.http import problems
@@ -34,6 +33,7 @@ from service.http.negotiation import takes_gzip
 from service.http.observe import RequestIds
 from service.http.parameters import pairs, read_query
 from service.http.prebuilt import SERVER, HttpDate, Prebuilt, head_of
+from service.http.promises import Promises
 from service.http.rendering import MIN_GZIP_BYTES, Rendered, gzipped, gzipped_chunks, render
 from service.ports.clock import Clock
 from service.usecases.access import Access
@@ -79,6 +79,7 @@ class Endpoint:
         self._operation = shared.registry.operations[operation]
         self._handler = handler
         self._link_base = link_base
+        self._promises = Promises(shared.registry, link_base)
         self._cacheable = self._operation.method == "GET" and self._operation.bound
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -131,11 +132,16 @@ class Endpoint:
     def _resolve(self, visit: Visit, caller: Caller | None, *, quietly: bool = False) -> None:
         """Find the contract; `quietly` for an error that may come before the caller is known."""
         header = visit.request.headers.getall(API_VERSION, ())
+        resolver = self._shared.resolver
+        visit.resolved = None
         try:
-            visit.resolved = self._shared.resolver.resolve(header, None if caller is None else caller.pin)
+            visit.resolved = resolver.choose(header, None if caller is None else caller.pin)
         except AeroliteError:
             if not quietly:
                 raise
+        else:
+            if not quietly:
+                resolver.admit(visit.resolved)
 
     def _cache_key(self, request: web.Request, caller: Caller) -> Hashable:
         """Return all that a client sent that makes a difference to its answer."""
@@ -294,10 +300,7 @@ class Endpoint:
         private = AUTHORIZATION in visit.request.headers
         headers.setdefault("Cache-Control", "private, no-cache" if private else "no-cache")
         if visit.resolved is not None:
-            for name, value in contract_headers(
-                visit.resolved.contract.date.isoformat(), visit.resolved.source
-            ):
-                headers[name] = value
+            self._promises.add(headers, visit.resolved)
 
     def _finish(self, visit: Visit, response: web.StreamResponse) -> web.StreamResponse:
         """Add what differs from request to request."""
@@ -306,12 +309,6 @@ class Endpoint:
         if self._shared.lifecycle.draining:
             response.force_close()
         return response
-
-
-@lru_cache(maxsize=1024)
-def contract_headers(contract: str, source: Source) -> tuple[tuple[str, str], ...]:
-    """Return the headers that tell the contract and what chose it."""
-    return (("API-Version", contract), ("API-Version-Source", source.value))
 
 
 def _without_content(headers: CIMultiDict[str]) -> CIMultiDict[str]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from service.domain.access import Caller, Scope
-from service.domain.errors import Busy, InvalidContent, KeyNotFound, Unauthenticated
+from service.domain.errors import Busy, Conflict, InvalidContent, KeyNotFound, Unauthenticated
 from service.ports.clock import Clock
 from service.ports.storage import Document, Documents
 
@@ -28,6 +28,8 @@ ROLLBACK = timedelta(hours=72)
 """How long after a pin was moved it may go back."""
 
 _ATTEMPTS = 16
+
+Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ class Access:
         assert document is not None  # noqa: S101 - 256 random bits are not taken
         return _key(document), secret
 
-    async def list(self, after: str = "", limit: int = 1000) -> Sequence[Key]:
-        """Return the keys behind an id, sorted by id."""
+    async def list(self, after: str, limit: int) -> Sequence[Key]:
+        """Return at most `limit` keys behind an id, sorted by id."""
         listed = await self._documents.list(IDS, after=after, limit=limit)
         found = [await self._documents.get(KEYS, entry.body["digest"]) for entry in listed]
         return [_key(document) for document in found if document is not None]
@@ -98,7 +100,9 @@ class Access:
         return _key(await self._find(id))
 
     async def revoke(self, id: str) -> None:
-        """End a key, at once and on every replica. Raises `KeyNotFound`."""
+        """End a key, at once and on every replica. Raises `KeyNotFound`, `Conflict` for that of the setting."""
+        if id == ADMIN:
+            raise Conflict("This key is the setting ADMIN_KEY: it ends when the setting does.")
         document = await self._find(id)
         await self._documents.remove(KEYS, document.id)
         await self._documents.remove(IDS, id)
@@ -106,38 +110,53 @@ class Access:
     async def move_pin(self, id: str, day: date) -> Key:
         """Move a key's own pin forward, to today at most, or within 72 hours back to where it was.
 
-        Raises `InvalidContent` where the day is none of these.
+        A key without a pin takes any day since the first contract. Raises `InvalidContent` where the day is
+        none of these.
         """
+        return await self._change(id, lambda body, now: self._moved(body, day, now))
+
+    async def set_pin(self, id: str, day: date) -> Key:
+        """Set any key's pin to any day that can be served, as an admin may.
+
+        Raises `KeyNotFound`, `InvalidContent`.
+        """
+        return await self._change(id, lambda body, now: self._set(body, day, now))
+
+    async def _change(self, id: str, change: Callable[[Body, datetime], Body]) -> Key:
+        """Change a key's document, whoever else does so at the same time."""
         for _ in range(_ATTEMPTS):
             document = await self._find(id)
-            now = self._clock.now()
-            body = document.body
-            pin = date.fromisoformat(body["pin"]) if body["pin"] else self._first
-            back = body["back"]
-            if back is not None and day == date.fromisoformat(back["date"]) and now < _moment(back["until"]):
-                changed = {**body, "pin": day.isoformat(), "back": None}
-            elif pin < day <= now.date():
-                until = (now + ROLLBACK).isoformat()
-                changed = {**body, "pin": day.isoformat(), "back": {"date": pin.isoformat(), "until": until}}
-            elif day == pin:
+            body = change(document.body, self._clock.now())
+            if body == document.body:
                 return _key(document)
-            else:
-                raise InvalidContent(
-                    f"The pin is {pin}: it moves forward, to {now.date()} at most, and within 72 hours back.",
-                    pointer="/date",
-                )
-            if updated := await self._documents.update(KEYS, document.id, changed, version=document.version):
+            if updated := await self._documents.update(KEYS, document.id, body, version=document.version):
                 return _key(updated)
         raise Busy("The key is being changed by others; try again.")
 
-    async def set_pin(self, id: str, day: date | None) -> Key:
-        """Set any key's pin to any day, or take it away, as an admin may. Raises `KeyNotFound`."""
-        for _ in range(_ATTEMPTS):
-            document = await self._find(id)
-            changed = {**document.body, "pin": None if day is None else day.isoformat(), "back": None}
-            if updated := await self._documents.update(KEYS, document.id, changed, version=document.version):
-                return _key(updated)
-        raise Busy("The key is being changed by others; try again.")
+    def _set(self, body: Body, day: date, now: datetime) -> Body:
+        if not self._first <= day <= now.date():
+            raise InvalidContent(
+                f"A pin is a day from {self._first}, the first contract, to {now.date()} (today, UTC).",
+                pointer="/date",
+            )
+        return {**body, "pin": day.isoformat(), "back": None}
+
+    def _moved(self, body: Body, day: date, now: datetime) -> Body:
+        if body["pin"] is None:
+            return self._set(body, day, now)
+        pin, back = date.fromisoformat(body["pin"]), body["back"]
+        if day == pin:
+            return body
+        if back is not None and day.isoformat() == back["date"] and now < _moment(back["until"]):
+            return {**body, "pin": back["date"], "back": None}
+        if pin < day <= now.date():
+            until = (now + ROLLBACK).isoformat()
+            return {**body, "pin": day.isoformat(), "back": {"date": body["pin"], "until": until}}
+        raise InvalidContent(
+            f"The pin is {pin}: it moves forward, to {now.date()} (today, UTC) at most, "
+            "and within 72 hours back to where it was.",
+            pointer="/date",
+        )
 
     async def _find(self, id: str) -> Document:
         digest = self._admin
@@ -168,7 +187,7 @@ class Access:
             raise Unauthenticated("The key is not known or was revoked.")
         return current if current.body["pin"] is not None else await self._pin_first(current)
 
-    def _body(self, id: str, name: str, scopes: frozenset[str]) -> dict[str, Any]:
+    def _body(self, id: str, name: str, scopes: frozenset[str]) -> Body:
         return {
             "id": id,
             "name": name,
