@@ -198,10 +198,10 @@ def topology(url: str, timeout_s: float) -> Topology:
     `redis://`, `rediss://` (TLS) and either with `+cluster`, where several hosts may stand, with commas.
     Raises `StoreError` where it is no such URL; the message never shows it.
     """
-    scheme, _, rest = url.partition("://")
+    scheme, mark, rest = url.partition("://")
     kind = scheme.removesuffix("+cluster")
     try:
-        servers = _options(kind, rest, timeout_s)
+        servers = _options(kind + mark, rest, timeout_s)
     except (ValueError, TypeError) as error:
         raise StoreError(
             "STORAGE_URL is no URL of Redis: it is redis://[[user]:password@]host[:port][/database],"
@@ -216,7 +216,7 @@ def topology(url: str, timeout_s: float) -> Topology:
     return Cluster(servers)
 
 
-def _options(scheme: str, rest: str, timeout_s: float) -> list[dict[str, Any]]:
+def _options(start: str, rest: str, timeout_s: float) -> list[dict[str, Any]]:
     """Return what the driver takes for each host. Raises `ValueError` or `TypeError` for what it does not."""
     authority, slash, path = rest.partition("/")
     credentials, at, hosts = authority.rpartition("@")
@@ -234,7 +234,7 @@ def _options(scheme: str, rest: str, timeout_s: float) -> list[dict[str, Any]]:
         options: dict[str, Any] = {
             "host": "localhost",
             "port": 6379,
-            **parse_url(f"{scheme}://{credentials}{at}{host}{slash}{path}"),
+            **parse_url(f"{start}{credentials}{at}{host}{slash}{path}"),
             **own,
         }
         # It refuses unknown options; nothing is called yet.

@@ -75,6 +75,7 @@ class Heads:
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
+        self._fail([*self._waiting.values()], None)  # it may not have begun
 
     async def _ask(self) -> None:
         asked: dict[str, list[asyncio.Future[Entry]]] = {}

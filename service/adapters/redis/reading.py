@@ -15,7 +15,7 @@ from service.adapters.redis.heads import Heads
 from service.adapters.redis.layout import Entry, index_entry, unpack_row
 from service.adapters.redis.scripts import FIND, READ
 from service.domain.datasets import Dataset
-from service.domain.errors import Busy, SnapshotLost
+from service.domain.errors import Busy, SnapshotLost, StoreError
 from service.domain.records import BATCH_BYTES, BATCH_RECORDS
 from service.ports.storage import Slice, StoredRecord
 
@@ -24,6 +24,9 @@ _MAX_BUCKETS = 64
 
 _WINDOW_BYTES = 1024
 """Of the bitmap of holes, read at most at once: 8,192 positions."""
+
+_SAME, _MISSING = 1, 2
+"""What the scripts answer first: the records stand where they were; some are not there at all."""
 
 _NOWHERE = 2**53
 """A position behind all others."""
@@ -119,6 +122,7 @@ class Reader:
         self, view: View, limit: int, rank: int, after: int | None, most_bytes: int
     ) -> tuple[View, Slice]:
         """Return records up to a limit in bytes, at least one, and the view as it is now."""
+        after = None if after is None else max(after, -1)
         average = view.dataset.size_bytes // max(1, view.dataset.count)
         limit = min(limit, most_bytes // max(1, average) + BUCKET)
         if view.dataset.dense:
@@ -132,6 +136,8 @@ class Reader:
         if after is not None:
             start = min(start, view.dataset.count)
         more = start + len(found) < view.dataset.count
+        if more and not found:
+            raise _missing(view.dataset.name)
         records = [unpack_row(row)[0] for _, row in found]
         return view, Slice(view.dataset, start, [position for position, _ in found], records, more)
 
@@ -173,11 +179,13 @@ class Reader:
         return view, [(place, row) for place, row in zip(places, rows, strict=False) if row]
 
     def _checked(self, view: View, answer: Sequence[Any]) -> tuple[View, Sequence[Any]]:
-        same, news, *found = answer
+        state, news, *found = answer
         if news is not None:
             entry = self._heads.learn(view.dataset.name, news)
-            view = View.of(entry) if same else view
-        if not same:
+            view = View.of(entry) if state == _SAME else view
+        if state == _MISSING:
+            raise _missing(view.dataset.name)
+        if state != _SAME:
             raise _Changed
         return view, found
 
@@ -233,6 +241,13 @@ class RedisSnapshot:
 
 def _lost(name: str) -> SnapshotLost:
     return SnapshotLost(f"Records of the dataset {name!r} were changed while they were read. Read it anew.")
+
+
+def _missing(name: str) -> StoreError:
+    return StoreError(
+        f"Redis has lost records of the dataset {name!r}: see its maxmemory-policy and append-only file."
+        " Load the dataset anew."
+    )
 
 
 def _busy(name: str) -> Busy:

@@ -52,8 +52,9 @@ end
 READ: Final = Script(
     _VIEW
     + """
--- Reads records until `limit` or `most` bytes; a hole is an empty string. KEYS: meta, retired, buckets. ARGV:
--- see above, first position, limit, most, the first position of each bucket.
+-- Reads records until `limit` or `most` bytes; a hole is an empty string. Answers 0 where the records stand
+-- elsewhere now, 2 where Redis has lost some. KEYS: meta, retired, buckets. ARGV: see above, first position,
+-- limit, most, the first position of each bucket.
 local same, news, stop = look()
 if not same then return {0, news} end
 local from, limit, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -63,7 +64,9 @@ for number = 3, #KEYS do
   local at, last, step = math.max(base, from), math.min(base + 255, stop - 1), 1
   while at <= last and live < limit and size < most do
     -- In growing steps: a bucket of large records is not read to give one.
-    local part = redis.call('LRANGE', KEYS[number], at - base, math.min(at + step - 1, last) - base)
+    local upto = math.min(at + step - 1, last)
+    local part = redis.call('LRANGE', KEYS[number], at - base, upto - base)
+    if #part ~= upto - at + 1 then return {2, news} end
     for _, row in ipairs(part) do
       if live == limit or size >= most then break end
       rows[#rows + 1] = row

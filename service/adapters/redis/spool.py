@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import IO, Self
 
 import msgspec
@@ -22,7 +22,8 @@ from service.domain.records import Batch
 class Spool:
     """Keeps batches in order; what fits into one step stays in memory (`small`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_file: Callable[[], IO[bytes]] = tempfile.TemporaryFile) -> None:
+        self._open_file = open_file
         self._batches: list[Batch] = []
         self._records = 0
         self._size_bytes = 0
@@ -70,7 +71,7 @@ class Spool:
 
     def _write(self, batches: list[Batch]) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="aerolite-append-")  # noqa: SIM115 - __exit__ closes it
+            self._file = self._open_file()
         for batch in batches:
             data = msgspec.msgpack.encode((batch.records, batch.keys))
             self._file.write(len(data).to_bytes(8) + data)
