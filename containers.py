@@ -18,6 +18,7 @@ from service.http.aggregates import AggregatesResource
 from service.http.app import build_app
 from service.http.background import Background
 from service.http.cache import ResponseCache
+from service.http.changes import ChangesResource
 from service.http.cors import Cors
 from service.http.data import DataResource
 from service.http.datasets import DatasetsResource
@@ -185,6 +186,7 @@ class Container(containers.DeclarativeContainer):
         datasets=providers.Singleton(DatasetsResource, datasets, views, loading, editing, uploads),
         records=providers.Singleton(RecordsResource, reading, pages, views, loading, editing, uploads),
         aggregates=providers.Singleton(AggregatesResource, questions, views),
+        changes=providers.Singleton(ChangesResource, changing, uploads),
         favorite=providers.Singleton(FavoriteResource, settings.provided.favorite_athlete),
         keys=providers.Singleton(KeysResource, access, registry, uploads),
         versions=providers.Singleton(VersionsResource, registry),

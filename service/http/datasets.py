@@ -10,6 +10,7 @@ from service.contracts.messages import Document, Reply
 from service.domain.datasets import Dataset, check_name
 from service.domain.errors import InvalidContent
 from service.http.answers import Answer, Ask, dataset_version
+from service.http.changes import columns_of
 from service.http.conditions import guard_of
 from service.http.moments import moment
 from service.http.uploads import Uploads
@@ -109,7 +110,7 @@ def describe(dataset: Dataset, view: View) -> dict[str, Any]:
         "key": view.key,
         "count": dataset.count,
         "revision": dataset.revision,
-        "columns": [{"name": column.name, "type": column.type.value} for column in view.columns],
+        "columns": columns_of(view),
         "bytes": dataset.size_bytes,
         "created": moment(dataset.created),
         "updated": moment(dataset.updated),

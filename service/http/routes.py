@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from service.http.aggregates import AggregatesResource
 from service.http.answers import Handler
+from service.http.changes import ChangesResource
 from service.http.data import DataResource
 from service.http.datasets import DatasetsResource
 from service.http.favorite import FavoriteResource
@@ -22,6 +23,7 @@ class Resources:
     datasets: DatasetsResource
     records: RecordsResource
     aggregates: AggregatesResource
+    changes: ChangesResource
     favorite: FavoriteResource
     keys: KeysResource
     versions: VersionsResource
@@ -44,6 +46,8 @@ class Resources:
             "record.put": self.records.put_one,
             "record.patch": self.records.patch_one,
             "record.delete": self.records.delete_one,
+            "changes.list": self.changes.list,
+            "changes.declare": self.changes.declare,
             "favorite.read": self.favorite.read,
             "keys.list": self.keys.list,
             "keys.create": self.keys.create,
