@@ -1,4 +1,4 @@
-"""A dataset: named, ordered records, what is known of their columns, and the revision that counts its commits."""
+"""A dataset: named, ordered records, what is known of their columns, and a revision that counts commits."""
 
 from __future__ import annotations
 
