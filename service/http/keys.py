@@ -45,11 +45,9 @@ class KeysResource:
     async def list(self, ask: Ask) -> Answer:
         """List the keys, a page at a time."""
         after, limit = parameters.listing(ask.query, MAX_LISTED)
-        keys = await self._access.list(after, limit + 1)
-        following = (
-            f"{ask.link_base}/keys?after={keys[limit - 1].id}&limit={limit}" if len(keys) > limit else None
-        )
-        return _answer({"keys": [self._describe(key) for key in keys[:limit]], "next": following})
+        keys, last = await self._access.list(after, limit)
+        following = None if last is None else f"{ask.link_base}/keys?after={last}&limit={limit}"
+        return _answer({"keys": [self._describe(key) for key in keys], "next": following})
 
     async def create(self, ask: Ask) -> Answer:
         """Make a key; its secret is told this once."""
@@ -126,6 +124,6 @@ def _decode(body: bytes, kind: Any) -> Any:
 
 
 def _pointer(path: str) -> str | None:
-    """Return a JSON pointer for a path of msgspec's, such as `.scopes[...]`."""
-    parts = path.replace("[...]", "").strip(".").split(".")
+    """Return a JSON pointer for a path of msgspec's, such as `.scopes[0]`."""
+    parts = path.replace("[", ".").replace("]", "").split(".")
     return "".join(f"/{part}" for part in parts if part) or None

@@ -89,18 +89,22 @@ class Access:
         assert document is not None  # noqa: S101 - 256 random bits are not taken
         return _key(document), secret
 
-    async def list(self, after: str, limit: int) -> Sequence[Key]:
-        """Return at most `limit` keys behind an id, sorted by id."""
-        listed = await self._documents.list(IDS, after=after, limit=limit)
-        found = [await self._documents.get(KEYS, entry.body["digest"]) for entry in listed]
-        return [_key(document) for document in found if document is not None]
+    async def list(self, after: str, limit: int) -> tuple[Sequence[Key], str | None]:
+        """Return at most `limit` keys behind an id, sorted by id, and the id behind which there are more."""
+        listed = await self._documents.list(IDS, after=after, limit=limit + 1)
+        last = listed[limit - 1].id if len(listed) > limit else None
+        found = [await self._documents.get(KEYS, entry.body["digest"]) for entry in listed[:limit]]
+        return [_key(document) for document in found if document is not None], last
 
     async def get(self, id: str) -> Key:
         """Return the key with this id. Raises `KeyNotFound`."""
         return _key(await self._find(id))
 
     async def revoke(self, id: str) -> None:
-        """End a key, at once and on every replica. Raises `KeyNotFound`, `Conflict` for that of the setting."""
+        """End a key, at once and on every replica.
+
+        Raises `KeyNotFound`, and `Conflict` for that of the setting.
+        """
         if id == ADMIN:
             raise Conflict("This key is the setting ADMIN_KEY: it ends when the setting does.")
         document = await self._find(id)
