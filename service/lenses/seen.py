@@ -12,7 +12,7 @@ from service.domain.columns import Column, ColumnType, join
 from service.domain.errors import TypeMismatch
 from service.domain.wording import pointer, quoted
 from service.lenses.steps import Default, Step, Unfit
-from service.lenses.tokens import NULL, text_of
+from service.lenses.tokens import NULL, same, text_of
 
 Scalar: TypeAlias = str | int | float | bool | None
 Tokens: TypeAlias = Sequence[bytes | msgspec.Raw]
@@ -65,7 +65,7 @@ class Seen:
 
         `old` is what is stored now; what shows as the client wants it stays. Raises `TypeMismatch`.
         """
-        if old is not None and self.get(old) == token:
+        if old is not None and same(self.get(old), token, textual=self.column.textual):
             return old
         stored = token
         try:
@@ -81,7 +81,7 @@ class Seen:
 
     def shows_unsaid(self, token: bytes) -> bool:
         """Whether a record that has nothing stored here shows this value."""
-        return self.defaulted and self.get(NULL) == token
+        return self.defaulted and same(self.get(NULL), token, textual=self.column.textual)
 
     @property
     def outward(self) -> Passage | None:

@@ -39,6 +39,18 @@ def text_of(token: bytes) -> bytes | None:
     return None if token == NULL or token[:1] in {b"[", b"{"} else token
 
 
+def same(left: bytes, right: bytes, *, textual: bool) -> bool:
+    """Whether two values are one to a client; in a textual column `"5"` and 5 are, as no value is null."""
+    if left == right:
+        return True
+    if not textual:
+        return False
+    if is_nothing(left, textual=True):
+        return is_nothing(right, textual=True)
+    text = text_of(left)
+    return text is not None and text == text_of(right)
+
+
 def cast(token: bytes, to: ColumnType, *, textual: bool) -> bytes | None:
     """Return a value as one of an integer, number, boolean or string column, or None where it is no such.
 

@@ -117,9 +117,9 @@ def planned(schema: Schema, change: Change) -> tuple[Schema, int, list[Placed]]:
     if len(schema.changes) >= MAX_CHANGES:
         raise InvalidChange(f"A dataset has {MAX_CHANGES} changes at most.")
     changes = list(read_changes(schema))
+    draft = draft_of(schema.columns, changes, key=schema.key, fits=fits)
     at = bisect_right(changes, change.date, key=lambda each: each.date)
     changes.insert(at, change)
-    draft = draft_of(schema.columns, changes, key=schema.key, fits=fits)
     for each in changes[:at]:
         each.apply(draft)
     conditions = change.apply(draft, strict=True)
