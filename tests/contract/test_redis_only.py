@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -791,10 +791,10 @@ async def test_a_cluster_with_a_node_down_serves_the_rest(clock: FakeClock, clus
 
 async def test_a_full_disk_for_uploads_is_told() -> None:
     """What a large append keeps in a file of this process may find no room, too."""
-    full = Spool(lambda: Path("/dev/full").open("r+b", buffering=0))
+    full = Spool(lambda: io.FileIO("/dev/full", "r+"))
     with full, pytest.raises(OutOfSpace, match="temporary file"):
         await full.add(fill(0, 3000))
-    refusing = Spool(lambda: Path("/dev/null").open("rb"))
+    refusing = Spool(lambda: io.FileIO("/dev/null"))
     with refusing, pytest.raises(OSError, match="write"):
         await refusing.add(fill(0, 3000))
 

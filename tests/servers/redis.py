@@ -156,8 +156,7 @@ class RedisCluster:
             yield
 
     def _settle(self) -> None:
-        for node in self.nodes:
-            _until(lambda node=node: self._serves(node), "the cluster serves every slot")  # type: ignore[misc]
+        _until(lambda: all(map(self._serves, self.nodes)), "the cluster serves every slot")
 
     def _serves(self, node: RedisServer) -> bool:
         state = node.execute("CLUSTER INFO")

@@ -108,8 +108,9 @@ class Heads:
         answers = await self._wire.scatter(questions)
         found = {name: self._confirmed(name, answer) for name, answer in zip(names, answers, strict=True)}
         stale = [name for name, entry in found.items() if entry is None]
-        read = dict(zip(stale, await self.look_at_all(stale), strict=True))
-        return [entry or read[name] for name, entry in found.items()]
+        if stale:
+            found.update(zip(stale, await self.look_at_all(stale), strict=True))
+        return [entry for entry in found.values() if entry is not None]
 
     def _confirmed(self, name: str, answer: Sequence[bytes | None]) -> Entry | None:
         """Return what is known of the dataset if it is what the answer says."""
