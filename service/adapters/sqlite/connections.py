@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
@@ -56,7 +57,7 @@ def connect(path: Path, *, create: bool = False, timeout_s: float = 0.0) -> sqli
     """Open the file; it is created only where `create` says so."""
     mode = "rwc" if create else "rw"
     return sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?mode={mode}",
+        f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
         uri=True,
         timeout=timeout_s,
         isolation_level=None,  # transactions are opened by name, below

@@ -178,14 +178,14 @@ class Database:
             )
         )
         try:
-            gate, watch = await writer.call(self._prepare)
+            gate, watch, identity = await writer.call(self._prepare)
         except BaseException:
             await writer.close()
             raise
         self._seen = True
         return _Opened(
             number=next(self._numbers),
-            identity=self._identity(),
+            identity=identity,
             writer=writer,
             gate=gate,
             watch=watch,
@@ -194,12 +194,15 @@ class Database:
             turn=Turns(1, timeout_s, _too_many_writers),
         )
 
-    def _prepare(self, writer: sqlite3.Connection) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-        """Make the tables, and open the gate and the watch."""
+    def _prepare(
+        self, writer: sqlite3.Connection
+    ) -> tuple[sqlite3.Connection, sqlite3.Connection, tuple[int, int]]:
+        """Make the tables, open the gate and the watch, and tell which file it is."""
         gate = connect_gate(self._path)
         try:
             migrate(writer, gate, time.monotonic() + self._timeout_s)
-            return gate, connect(self._path)
+            identity = self._identity()
+            return gate, connect(self._path), identity
         except BaseException:
             gate.close()
             raise

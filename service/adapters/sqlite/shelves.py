@@ -73,7 +73,7 @@ def retire(connection: sqlite3.Connection, shelf: int, now: datetime) -> None:
 
 
 def drop(connection: sqlite3.Connection, shelf: int) -> None:
-    """Have a staged shelf that nobody needs any more removed by the next sweep."""
+    """Have a staged shelf that nobody needs any more removed by the next sweep; 0 is none."""
     connection.execute(
         "UPDATE shelves SET state = 'retired', due = 0 WHERE shelf = ? AND state = 'staged'",
         (shelf,),

@@ -49,7 +49,9 @@ class SqliteStorage:
 
     async def ping(self) -> None:
         """Return if the file can be read."""
-        await self._database.read(lambda connection: connection.execute("SELECT 1").fetchall())
+        await self._database.read(
+            lambda connection: connection.execute("SELECT 1 FROM datasets LIMIT 1").fetchall()
+        )
 
     async def sweep(self, now: datetime) -> int:
         """Remove what nobody can reach any more."""

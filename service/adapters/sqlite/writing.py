@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from service.adapters import commits
 from service.adapters.sqlite import inserting, shelves
@@ -55,20 +56,23 @@ class SqliteWriter:
         """Make what was staged the new revision."""
         change = self._replace if self._on_conflict is None else self._append
         with self._unbroken():
-            return await self._committer.commit(
+            commit = await self._committer.commit(
                 self._name,
                 guard,
                 lambda connection, stored: change(connection, stored, schema),
                 creates=self._on_conflict is None,
             )
+        self._leases.discard(self._shelf)
+        self._shelf = 0
+        return commit
 
     async def close(self) -> None:
-        """Leave what was staged, if it was not committed, to the next sweep."""
+        """Leave what was staged and not committed to the next sweep."""
+        self._leases.discard(self._shelf)
         if self._shelf:
-            self._leases.discard(self._shelf)
             # Where the store does not answer, the lease runs out.
             with suppress(StoreError):
-                await self._committer.database.write(lambda connection: shelves.drop(connection, self._shelf))
+                await self._committer.database.write(partial(shelves.drop, shelf=self._shelf))
 
     @contextmanager
     def _unbroken(self) -> Iterator[None]:
@@ -128,6 +132,7 @@ class SqliteWriter:
         if self._shelf:
             shelves.renew(connection, self._shelf, now)
         moved = self._move(connection, stored.shelf, first)
+        shelves.drop(connection, self._shelf)
         dataset = commits.changed(
             stored.head,
             now,
