@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -52,7 +51,9 @@ class Database:
             ":memory:",
             config={
                 "memory_limit": f"{self._memory_bytes}B",
-                "threads": str(min(os.cpu_count() or 1, 8)),
+                # Cores are for questions beside each other: within one, threads cost more than they give
+                # on all but the longest, and sums would depend on who was first.
+                "threads": "1",
                 "temp_directory": str(directory / "temp"),
                 "max_temp_directory_size": f"{self._temp_bytes}B",
                 "preserve_insertion_order": "true",

@@ -106,21 +106,27 @@ class DuckdbSnapshot:
     ) -> Matched:
         relation = self._relation(question)
         window = self._placed(cursor, question, window)
-        limit = window.limit
-        rows: list[tuple[Any, ...]] = []
-        if limit is not None:
-            # Sorting drags the records along: sort without them, then fetch those that are wanted.
-            direct = records and not question.order
-            statement = relation.page(question, replace(window, limit=limit + 1), records=direct)
-            rows = _execute(cursor, statement).fetchall()
-        more = limit is not None and len(rows) > limit
-        rows = rows[:limit]
-        count, start = self._count(cursor, relation, question, window, None if more else len(rows))
+        limit, behind = window.limit, window.behind
+        # Without filters and a place all is known already.
+        known = not question.filters and behind is None
+        if limit is None:
+            after, count = (
+                (0, self.dataset.count) if known else _row(cursor, relation.counts(question, behind))
+            )
+            return Matched(count, window.start if behind is None else count - after, (), None, more=False)
+        # Sorting drags the records along: sort without them, then fetch those that are wanted.
+        direct = records and not question.order
+        wider = replace(window, limit=limit + 1)
+        rows = _execute(cursor, relation.page(question, wider, records=direct, count=not known)).fetchall()
+        after, count = (0, self.dataset.count) if known else rows.pop()[:2]
+        more = len(rows) > limit
+        del rows[limit:]
         last = None
         if rows:
             row = rows[-1]
             last = Behind(tuple(map(key_of, row[2 : 2 + len(question.order)])), row[1])
-        return Matched(count, start, self._records(cursor, rows, question) if records else (), last, more)
+        found = self._records(cursor, rows, question) if records else ()
+        return Matched(count, window.start if behind is None else count - after, found, last, more)
 
     def _records(
         self, cursor: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]], question: Question
@@ -133,25 +139,6 @@ class DuckdbSnapshot:
         )
         found = dict(_execute(cursor, statement).fetchall()) if wanted else {}
         return [found[row].encode() for row in wanted]
-
-    def _count(
-        self,
-        cursor: duckdb.DuckDBPyConnection,
-        relation: Relation,
-        question: Question,
-        window: Window,
-        rows: int | None,
-    ) -> tuple[int, int]:
-        """Return how many match, and the rank of the window's first; `rows` are the window's, if the last."""
-        if window.limit is not None and window.behind is None and rows:
-            return window.start + rows, window.start
-        if window.behind is None:
-            if not question.filters:
-                return self.dataset.count, window.start
-            (count,) = _row(cursor, relation.counts(question, None))
-            return count, window.start
-        count, after = _row(cursor, relation.counts(question, window.behind))
-        return count, count - after
 
     def _placed(self, cursor: duckdb.DuckDBPyConnection, question: Question, window: Window) -> Window:
         """Return the window with the sort keys of the place that it begins behind. Raises `InvalidCursor`."""

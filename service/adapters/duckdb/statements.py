@@ -55,23 +55,37 @@ class Relation:
         offset = f" OFFSET {int(window.start)}" if window.start and window.behind is None else ""
         return Statement(f"SELECT {select} FROM {self.sql} {where}{order}{limit}{offset}", bound.values)
 
-    def page(self, question: Question, window: Window, *, records: bool) -> Statement:
-        """Return the statement of a page: row number, position, sort keys, and the record where wanted."""
+    def page(self, question: Question, window: Window, *, records: bool, count: bool) -> Statement:
+        """Return the statement of a page: row number, position, sort keys, and the record where wanted.
+
+        With `count` a last row tells, in place of row number and position, how many match behind the place
+        where the window begins (0 without one) and how many in all.
+        """
         keys = [self.columns[each.column].sql for each in question.order]
-        return self.rows(
-            question, window, ", ".join(["rowid", "p", *keys, *(["r"] if records else [])]), Bound()
-        )
+        bound = Bound()
+        select = ", ".join(["rowid", "p", *keys, *(["r"] if records else [])])
+        page = self.rows(question, window, select, bound)
+        if not count:
+            return page
+        counted = self._counted(question, window.behind, bound)
+        nulls = ", NULL" * (len(keys) + records)
+        # UNION ALL keeps the order of its parts, and of the rows in them.
+        sql = f"SELECT * FROM ({page.sql}) UNION ALL SELECT *{nulls} FROM (SELECT {counted})"
+        return Statement(sql, bound.values)
 
     def counts(self, question: Question, behind: Behind | None) -> Statement:
-        """Return the statement that counts what matches, and of it what stands behind a place."""
+        """Return the statement that counts what matches behind a place (0 without one), and in all."""
         bound = Bound()
+        return Statement("SELECT " + self._counted(question, behind, bound), bound.values)
+
+    def _counted(self, question: Question, behind: Behind | None, bound: Bound) -> str:
+        """Return what counts all that match, and those of them behind a place."""
         where = self.where(question, bound)
-        after = (
-            ""
-            if behind is None
-            else (f", count(*) FILTER (WHERE {behind_condition(question, behind, self.columns, bound)})")
-        )
-        return Statement(f"SELECT count(*){after} FROM {self.sql} {where}", bound.values)
+        after = "0"
+        if behind is not None:
+            place = behind_condition(question, behind, self.columns, bound)
+            after = f"count(*) FILTER (WHERE {place})"
+        return f"{after}, count(*) FROM {self.sql} {where}"
 
     def keys_at(self, question: Question, position: int) -> Statement:
         """Return the statement that reads the sort keys of the record at a position."""
