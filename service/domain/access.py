@@ -28,7 +28,7 @@ class Caller:
     pin: date | None = None
 
     def require(self, scope: str | None) -> None:
-        """Return if the caller has the scope, which `admin` includes. Raises `Unauthenticated`, `Forbidden`."""
+        """Return if the caller has the scope (`admin` has all). Raises `Unauthenticated`, `Forbidden`."""
         if scope is None or scope in self.scopes or Scope.ADMIN in self.scopes:
             return
         if self.key_id is None:

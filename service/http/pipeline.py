@@ -37,6 +37,7 @@ from service.http.promises import Promises
 from service.http.rendering import MIN_GZIP_BYTES, Rendered, gzipped, gzipped_chunks, render
 from service.ports.clock import Clock
 from service.usecases.access import Access
+from service.usecases.batches import closing
 from service.usecases.reading import Reading
 
 log = logging.getLogger("aerolite.http")
@@ -249,21 +250,21 @@ class Endpoint:
             await response.prepare(request)
             return response
         chunks = gzipped_chunks(rendered.chunks) if gzip else rendered.chunks
-        # The first chunk before the headers: what fails at once still gets a problem document.
-        first = await anext(chunks)
-        await response.prepare(request)
-        try:
-            await response.write(first)
-            async for chunk in chunks:
-                await response.write(chunk)
-        except ConnectionError:
-            raise
-        except Exception as error:
-            log.warning("cut", extra={"request": {"id": visit.request_id, "cause": repr(error)}})
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionResetError("The answer could not be finished.") from error
-        await response.write_eof()
+        async with closing(chunks):
+            # The first chunk before the headers: what fails at once still gets a problem document.
+            first = await anext(chunks)
+            try:
+                await response.prepare(request)
+                await response.write(first)
+                async for chunk in chunks:
+                    await response.write(chunk)
+                await response.write_eof()
+            except ConnectionError:
+                log.debug("left", extra={"request": {"id": visit.request_id}})
+            except Exception as error:  # noqa: BLE001 - whatever it was, the answer is not whole
+                log.warning("cut", extra={"request": {"id": visit.request_id, "cause": repr(error)}})
+                if request.transport is not None:
+                    request.transport.abort()
         return response
 
     def _etag(self, visit: Visit, answer: Answer, rendered: Rendered, *, gzip: bool) -> str:

@@ -14,6 +14,7 @@ from service.contracts.schemas import CSV, JSON, NDJSON
 from service.formats.encoding import CsvOut, Encoder, JsonArray, Ndjson
 from service.formats.shape import compile_shape
 from service.http.answers import Answer
+from service.usecases.batches import closing
 
 _INLINE_RECORDS = 500
 """More records than this are encoded in a thread: 500 take about a millisecond."""
@@ -94,10 +95,11 @@ async def _chunks(
     batches: AsyncIterator[Sequence[bytes]],
 ) -> AsyncIterator[bytes]:
     pending, first = encoder.prologue(), True
-    async for records in batches:
-        if records:
-            yield pending + await asyncio.to_thread(encode, records, first)
-            pending, first = b"", False
+    async with closing(batches):
+        async for records in batches:
+            if records:
+                yield pending + await asyncio.to_thread(encode, records, first)
+                pending, first = b"", False
     yield pending + encoder.epilogue()
 
 
@@ -138,8 +140,9 @@ async def gzipped(body: bytes) -> bytes:
 async def gzipped_chunks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield chunks compressed as one stream."""
     compressor = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _WBITS_GZIP)
-    async for chunk in chunks:
-        yield await asyncio.to_thread(compressor.compress, chunk)
+    async with closing(chunks):
+        async for chunk in chunks:
+            yield await asyncio.to_thread(compressor.compress, chunk)
     yield compressor.flush()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from service.domain.datasets import DATA, Dataset, check_name
 from service.domain.errors import DatasetNotFound, InvalidCursor, RecordNotFound
 from service.ports.storage import Datasets, Slice, Snapshot, StoredRecord
+from service.usecases.batches import closing
 from service.usecases.cursors import Cursor
 
 PAGE_BYTES = 4 << 20
@@ -108,14 +109,15 @@ _ALL = 1 << 31
 
 async def _limited(slices: AsyncIterator[Slice], limit: int | None) -> AsyncIterator[Sequence[bytes]]:
     left = limit
-    async for found in slices:
-        if left is None:
-            yield found.records
-            continue
-        yield found.records[:left]
-        left -= len(found.records)
-        if left <= 0:
-            return
+    async with closing(slices):
+        async for found in slices:
+            if left is None:
+                yield found.records
+                continue
+            yield found.records[:left]
+            left -= len(found.records)
+            if left <= 0:
+                return
 
 
 def streams(dataset: Dataset, selection: Selection) -> bool:
