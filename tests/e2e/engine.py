@@ -68,6 +68,16 @@ class Engine:
             )
         return done.stdout.strip()
 
+    @contextmanager
+    def explained(self, container: str) -> Iterator[None]:
+        """Add what a container has printed last to a check that fails inside."""
+        try:
+            yield
+        except AssertionError as error:
+            command = ("docker", "logs", "--tail", "20", container)
+            error.add_note(self.run("sh", "-c", 'exec "$@" 2>&1', "-", *command))
+            raise
+
     def is_up(self) -> bool:
         """Whether the engine answers."""
         try:

@@ -29,7 +29,8 @@ def running(engine: Engine, *arguments: str) -> Iterator[str]:
     """`docker run --detach ARGUMENTS`, removed in the end; yields the container's id."""
     container = engine.docker("run", "--detach", *arguments)
     try:
-        yield container
+        with engine.explained(container):
+            yield container
     finally:
         engine.docker("rm", "--force", "--volumes", container)
 

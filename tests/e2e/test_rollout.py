@@ -37,7 +37,8 @@ class Replicas:
             *("--read-only", "--tmpfs", "/tmp", "--env", "AUTH_MODE=open"),
             *("--env", "STORAGE_URL=redis://rollout-redis:6379/0", self.image),
         )
-        wait_until(lambda: self._is_ready(slot), f"replica {slot} is ready")
+        with self.engine.explained(f"rollout-{slot}"):
+            wait_until(lambda: self._is_ready(slot), f"replica {slot} is ready")
 
     def stop(self, slot: str) -> None:
         """Stop the replica of a slot as Kubernetes does: SIGTERM, 35 seconds of grace, gone."""
