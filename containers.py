@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from os import getpid
+from secrets import token_hex
+from socket import gethostname
 from typing import ClassVar
 
 from dependency_injector import containers, providers
 
 from service.adapters.clock import SystemClock
 from service.adapters.duckdb import DuckdbEngine
+from service.adapters.queue.in_process import InProcessQueue
 from service.adapters.spool import DiskSpool
 from service.adapters.sqlite import SqliteStorage
 from service.contracts import released
 from service.contracts.resolve import Resolver
 from service.domain.access import Scope
+from service.domain.errors import StoreError
 from service.http.access_log import AccessLog, Lines
 from service.http.aggregates import AggregatesResource
 from service.http.app import build_app
@@ -23,8 +29,11 @@ from service.http.cors import Cors
 from service.http.data import DataResource
 from service.http.datasets import DatasetsResource
 from service.http.favorite import FavoriteResource
+from service.http.fibonacci import FibonacciResource
+from service.http.jobs import JobsResource
 from service.http.keys import KeysResource
 from service.http.lifecycle import Lifecycle
+from service.http.loads import Loads
 from service.http.observe import Metrics, RequestIds
 from service.http.pages import Pages
 from service.http.pipeline import Shared
@@ -36,15 +45,37 @@ from service.http.server import Listening, Server
 from service.http.uploads import Uploads
 from service.http.versions import VersionsResource
 from service.ports.clock import Clock
+from service.ports.queue import Queue
+from service.ports.seen import Seen
 from service.ports.storage import Storage
 from service.settings import AuthMode, LogFormat, SettingError, Settings
 from service.usecases.access import Access
 from service.usecases.changes import Changing
 from service.usecases.editing import Editing
+from service.usecases.jobs.blobs import Blobs
+from service.usecases.jobs.desk import Desk
+from service.usecases.jobs.fibonacci import FibonacciJob, FibonacciValues, StoredSeen
+from service.usecases.jobs.kinds import JobTypes
+from service.usecases.jobs.load import LoadJob, LoadOrders
+from service.usecases.jobs.running import Runner
+from service.usecases.jobs.store import JobStore
+from service.usecases.jobs.turns import Turns
 from service.usecases.loading import Limits, Loading
 from service.usecases.questions import Questions
 from service.usecases.reading import Reading
 from service.usecases.views import Views
+from service.worker.children import ChildFibonacci
+from service.worker.heartbeat import Heartbeat, heartbeat_file
+from service.worker.metrics import JobMetrics
+from service.worker.process import WorkerProcess
+from service.worker.reconciler import Reconciler
+from service.worker.worker import Worker
+
+JOBS_INSIDE = 4
+"""How many jobs run at the same time inside `serve`, which has pages to serve."""
+
+DRAIN_INSIDE_S = 5.0
+"""How long they may go on when `serve` ends; its requests have had their 25 s of the grace of 35 by then."""
 
 
 def anonymous_scopes(settings: Settings) -> frozenset[str]:
@@ -105,6 +136,49 @@ def postgres_storage(url: str, clock: Clock) -> Storage:
     return PostgresStorage(url, clock=clock)
 
 
+def redis_queue(url: str) -> Queue:
+    """Return the doorbell in Redis."""
+    from service.adapters.queue.redis import RedisQueue  # noqa: PLC0415 - a driver, as above
+
+    return RedisQueue(url)
+
+
+def postgres_queue(url: str) -> Queue:
+    """Return the doorbell in PostgreSQL. Raises `SettingError` where the extra is not installed."""
+    try:
+        from service.adapters.queue.postgres import PostgresQueue  # noqa: PLC0415 - a driver, as above
+    except (ModuleNotFoundError, StoreError) as error:
+        problem = "QUEUE_URL names PostgreSQL, whose driver is missing: pip install 'aerolite[postgres]'."
+        raise SettingError([problem]) from error
+    return PostgresQueue(url)
+
+
+def postgres_seen(url: str) -> Seen:
+    """Return the seen indexes in PostgreSQL. Raises `SettingError` where the extra is not installed."""
+    try:
+        from service.adapters.seen import PostgresSeen  # noqa: PLC0415 - a driver, as above
+    except (ModuleNotFoundError, StoreError) as error:
+        problem = "DATABASE_URL names PostgreSQL, whose driver is missing: pip install 'aerolite[postgres]'."
+        raise SettingError([problem]) from error
+    return PostgresSeen(url)
+
+
+def keeper_of_seen(settings: Settings) -> str:
+    """Return where seen indexes are kept: in the SQL database where it stands beside a Redis."""
+    beside = settings.storage_url.scheme.startswith("redis") and settings.database.scheme == "postgresql"
+    return "database" if beside else "storage"
+
+
+def place_of_worker(settings: Settings) -> str:
+    """Return where jobs are run: inside `serve`, where no other process could hear the doorbell."""
+    return "inside" if settings.queue.scheme in {"sqlite", "memory"} else "elsewhere"
+
+
+def owner() -> str:
+    """Return the name of this process among workers."""
+    return f"{gethostname()}:{getpid()}:{token_hex(4)}"
+
+
 class Container(containers.DeclarativeContainer):
     """The parts of the service, each built once when first asked for, with no I/O."""
 
@@ -162,6 +236,61 @@ class Container(containers.DeclarativeContainer):
         max_uploads=settings.provided.max_uploads,
         max_bytes=settings.provided.max_upload_bytes,
     )
+    documents = storage.provided.documents
+    _in_process = providers.Singleton(InProcessQueue)
+    queue: providers.Provider[Queue] = providers.Selector(
+        settings.provided.queue.scheme,
+        sqlite=_in_process,
+        memory=_in_process,
+        redis=providers.Singleton(redis_queue, settings.provided.queue.text),
+        rediss=providers.Singleton(redis_queue, settings.provided.queue.text),
+        postgresql=providers.Singleton(postgres_queue, settings.provided.queue.text),
+    )
+    seen: providers.Provider[Seen] = providers.Selector(
+        providers.Callable(keeper_of_seen, settings),
+        storage=providers.Singleton(StoredSeen, documents),
+        database=providers.Singleton(postgres_seen, settings.provided.database.text),
+    )
+    blobs = providers.Singleton(Blobs, documents)
+    fibonacci_job = providers.Singleton(
+        FibonacciJob, documents, seen, providers.Singleton(ChildFibonacci)
+    )
+    load_job = providers.Singleton(LoadJob, loading, blobs, clock)
+    job_types = providers.Singleton(JobTypes, providers.List(fibonacci_job, load_job))
+    job_store = providers.Singleton(JobStore, documents, clock)
+    desk = providers.Singleton(Desk, job_store, job_types, queue, clock)
+    loads = providers.Singleton(
+        Loads,
+        loading,
+        desk,
+        providers.Singleton(
+            LoadOrders, desk, load_job, spool, blobs, documents, clock, settings.provided.max_upload_bytes
+        ),
+    )
+    job_metrics = providers.Singleton(JobMetrics, metrics.provided.registry)
+    worker = providers.Factory(
+        Worker,
+        queue,
+        providers.Singleton(
+            Runner,
+            job_store,
+            job_types,
+            providers.Singleton(Turns, documents),
+            clock,
+            job_metrics,
+            owner=providers.Callable(owner),
+            lease_s=settings.provided.job_lease_seconds,
+        ),
+        providers.Singleton(Reconciler, job_store, queue, clock),
+        job_metrics,
+        concurrency=JOBS_INSIDE,
+        lease_s=settings.provided.job_lease_seconds,
+        drain_s=DRAIN_INSIDE_S,
+    )
+    companion = providers.Selector(
+        providers.Callable(place_of_worker, settings), inside=worker, elsewhere=providers.Factory(nullcontext)
+    )
+
     cache = providers.Singleton(ResponseCache, settings.provided.cache_bytes)
     shared = providers.Singleton(
         Shared,
@@ -182,14 +311,23 @@ class Container(containers.DeclarativeContainer):
     )
     resources = providers.Singleton(
         Resources,
-        data=providers.Singleton(DataResource, reading, pages, loading, editing, uploads),
-        datasets=providers.Singleton(DatasetsResource, datasets, views, loading, editing, uploads),
-        records=providers.Singleton(RecordsResource, reading, pages, views, loading, editing, uploads),
+        data=providers.Singleton(DataResource, reading, pages, loads, editing, uploads),
+        datasets=providers.Singleton(DatasetsResource, datasets, views, loads, editing, uploads),
+        records=providers.Singleton(RecordsResource, reading, pages, views, loads, editing, uploads),
         aggregates=providers.Singleton(AggregatesResource, questions, views),
         changes=providers.Singleton(ChangesResource, changing, uploads),
         favorite=providers.Singleton(FavoriteResource, settings.provided.favorite_athlete),
+        jobs=providers.Singleton(JobsResource, desk, uploads),
+        fibonacci=providers.Singleton(
+            FibonacciResource,
+            desk,
+            fibonacci_job,
+            providers.Singleton(FibonacciValues, documents),
+            seen,
+            uploads,
+        ),
         keys=providers.Singleton(KeysResource, access, registry, uploads),
-        versions=providers.Singleton(VersionsResource, registry),
+        versions=providers.Singleton(VersionsResource, registry, clock),
     )
     probes = providers.Singleton(
         Probes, lifecycle, storage, metrics, cache, strict=settings.provided.readiness_strict
@@ -197,7 +335,13 @@ class Container(containers.DeclarativeContainer):
     background = providers.Singleton(Background, storage, lifecycle, clock)
 
     application = providers.Factory(
-        build_app, shared, resources, probes, parts=providers.List(lines, storage, engine, background)
+        build_app, shared, resources, probes, parts=providers.List(lines, storage, engine, background, seen, queue, companion)
+    )
+    heartbeat = providers.Singleton(
+        Heartbeat, providers.Callable(heartbeat_file, settings.provided.spool_dir)
+    )
+    worker_process = providers.Factory(
+        WorkerProcess, providers.List(heartbeat, storage, engine, background, seen, queue)
     )
     serve = providers.Singleton(
         Server, application.provider, lifecycle, providers.Callable(listening, settings)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from service.contracts.declarations import Answer, Operation
+from service.contracts.job_operations import ACCEPTED, JOB_OPERATIONS
 from service.contracts.schemas import (
     API_KEY,
     CHANGE,
     CHANGE_MEMBERS,
+    CONTRACT,
     COUNT,
     CSV,
     DATASET,
     DELIMITER,
+    DIFFERENCE,
     DRY_RUN,
     FACET,
+    FROM,
     GROUPING,
     GROUPS,
+    HTML,
     JSON,
     KEY,
     KEY_ID,
@@ -33,6 +38,7 @@ from service.contracts.schemas import (
     RECORD_KEY,
     RECORDS,
     SCOPE,
+    TO,
     UPLOAD,
     WIDEN,
     entity,
@@ -42,7 +48,7 @@ MERGE_PATCH = "application/merge-patch+json"
 
 _PAGE = {200: Answer("A page.", {JSON: PAGE, NDJSON: RECORD, CSV: {"type": "string"}, PARQUET: {}})}
 _RECEIPT = {200: Answer("Done.", {JSON: RECEIPT})}
-_LOADED = {201: Answer("Loaded.", {JSON: RECEIPT}, {"Location": "Where it is."})}
+_LOADED = {201: Answer("Loaded.", {JSON: RECEIPT}, {"Location": "Where it is."}), **ACCEPTED}
 _KEY = {200: Answer("The key.", {JSON: API_KEY})}
 _RECORD = {200: Answer("The record.", {JSON: RECORD})}
 _LOADING = (KEY, DELIMITER, ON_ERROR)
@@ -178,9 +184,13 @@ OPERATIONS = (
     Operation(
         "versions.list", "GET", "/versions", "List the contracts.", bound=False,
         answers={200: Answer("All contracts.", {JSON: entity("Contracts.", {
-            "versions": {"type": "array", "items": entity("A contract.", {
-                "version": {"type": "string"}, "state": {"type": "string"}, "description": {"type": "string"},
-            })},
-        })})},
+            "versions": {"type": "array", "items": CONTRACT},
+        }), HTML: {"type": "string"}})},
     ),
+    Operation(
+        "versions.compare", "GET", "/versions/{from}...{to}", "Tell what differs between two contracts.",
+        bound=False, parameters=(FROM, TO),
+        answers={200: Answer("The difference.", {JSON: DIFFERENCE, HTML: {"type": "string"}})},
+    ),
+    *JOB_OPERATIONS,
 )  # fmt: skip

@@ -101,6 +101,14 @@ class Registry:
         index = bisect_right(self._dates, contract.date)
         return self.contracts[index] if index < len(self.contracts) else None
 
+    def state(self, contract: Contract, now: datetime) -> str:
+        """Return `current`, `supported`, `deprecated` or `sunset`: where a contract stands at this time."""
+        if not contract.serves(now):
+            return "sunset"
+        if contract.deprecated is not None and now >= contract.deprecated:
+            return "deprecated"
+        return "current" if contract is self.newest else "supported"
+
     def chain(self, operation: str, contract: Contract) -> Chain:
         """Return what lies between this contract and the newest for this operation."""
         return self._chains[contract.date, operation]

@@ -11,6 +11,7 @@ NDJSON = "application/x-ndjson"
 PARQUET = "application/vnd.apache.parquet"
 CSV = "text/csv"
 TEXT = "text/plain"
+HTML = "text/html"
 PROBLEM = "application/problem+json"
 
 RECORD: JsonSchema = {"type": "object", "description": "A record: column names and their values."}
@@ -154,6 +155,45 @@ API_KEY = entity(
 
 PIN = entity("A day.", {"date": {"type": "string", "format": "date"}})
 
+NAMED_OPERATION = entity(
+    "An operation.", {"id": {"type": "string"}, "method": {"type": "string"}, "path": {"type": "string"}}
+)
+
+CONTRACT_CHANGE = entity(
+    "A change; `breaking`: who moves over it must look at what it sends or reads.",
+    {
+        "version": {"type": "string", "format": "date"},
+        "name": {"type": "string"},
+        "description": {"type": "string"},
+        "breaking": {"type": "boolean"},
+        "operations": {"type": "array", "items": NAMED_OPERATION},
+    },
+)
+
+CONTRACT = entity(
+    "A contract.",
+    {
+        "version": {"type": "string", "format": "date"},
+        "state": {"enum": ["current", "supported", "deprecated", "sunset"]},
+        "description": {"type": "string"},
+        "deprecated": NULLABLE_STRING,
+        "sunset": NULLABLE_STRING,
+        "guide": NULLABLE_STRING,
+        "changes": {"type": "array", "items": CONTRACT_CHANGE},
+    },
+)
+
+DIFFERENCE = entity(
+    "What differs between two contracts.",
+    {
+        "from": {"type": "string", "format": "date"},
+        "to": {"type": "string", "format": "date"},
+        "breaking": {"type": "boolean"},
+        "changes": {"type": "array", "items": CONTRACT_CHANGE},
+        "operations": {"type": "array", "items": NAMED_OPERATION},
+    },
+)
+
 PROBLEM_DOCUMENT = entity(
     "An error (RFC 9457).",
     {
@@ -231,5 +271,9 @@ DRY_RUN = Parameter("dry_run", "Show what would be, and store nothing.", {"enum"
 WIDEN = Parameter("widen", "Let columns grow to types that fit.", {"enum": ["0", "1"], "default": "0"})
 
 NAME = Parameter("name", "The dataset's name.", place="path")
+FROM = Parameter(
+    "from", "A day that has the older contract.", {"type": "string", "format": "date"}, place="path"
+)
+TO = Parameter("to", "A day that has the newer contract.", {"type": "string", "format": "date"}, place="path")
 KEY_ID = Parameter("id", "The key's id.", place="path")
 RECORD_KEY = Parameter("key", "The record's key, or `@` and its position.", place="path")

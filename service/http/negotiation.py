@@ -47,6 +47,13 @@ def best_media_type(accept: str) -> str | None:
 
 
 @lru_cache(maxsize=512)
+def prefers_html(accept: str) -> bool:
+    """Return whether an `Accept` header likes HTML better than JSON: a browser, not a program."""
+    weights = _weights(accept)
+    return _weight(weights, "text/html") > _weight(weights, JSON)
+
+
+@lru_cache(maxsize=512)
 def takes_gzip(accept_encoding: str) -> bool:
     """Return whether an `Accept-Encoding` header takes gzip, and not less gladly than identity."""
     weights = _weights(accept_encoding)

@@ -21,6 +21,9 @@ _INLINE_RECORDS = 500
 
 _INLINE_GZIP_BYTES = 32 << 10
 MIN_GZIP_BYTES = 1024
+NEVER_GZIPPED = frozenset({"text/event-stream"})
+"""What must arrive as it is sent."""
+
 GZIP_LEVEL = 5
 
 _WBITS_GZIP = 16 + zlib.MAX_WBITS
@@ -43,11 +46,13 @@ class Rendered:
 
 async def render(answer: Answer, *, typed: bool) -> Rendered:
     """Encode an answer whose reply has been migrated; `typed` applies the types of its columns."""
+    if answer.chunks is not None:
+        return Rendered(answer.media_type or JSON, None, answer.chunks)
     body = answer.reply.body
     if body is None:
         return Rendered("", b"")
     if isinstance(body, Text):
-        return Rendered("text/plain; charset=utf-8", body.text.encode())
+        return Rendered(answer.media_type or "text/plain; charset=utf-8", body.text.encode())
     if isinstance(body, Document):
         return Rendered(JSON, encode_json(body.value))
     if isinstance(body, Record):

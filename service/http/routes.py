@@ -10,6 +10,8 @@ from service.http.changes import ChangesResource
 from service.http.data import DataResource
 from service.http.datasets import DatasetsResource
 from service.http.favorite import FavoriteResource
+from service.http.fibonacci import FibonacciResource
+from service.http.jobs import JobsResource
 from service.http.keys import KeysResource
 from service.http.records import RecordsResource
 from service.http.versions import VersionsResource
@@ -25,6 +27,8 @@ class Resources:
     aggregates: AggregatesResource
     changes: ChangesResource
     favorite: FavoriteResource
+    jobs: JobsResource
+    fibonacci: FibonacciResource
     keys: KeysResource
     versions: VersionsResource
 
@@ -49,6 +53,12 @@ class Resources:
             "changes.list": self.changes.list,
             "changes.declare": self.changes.declare,
             "favorite.read": self.favorite.read,
+            "jobs.list": self.jobs.list,
+            "jobs.create": self.jobs.create,
+            "job.read": self.jobs.read,
+            "job.cancel": self.jobs.cancel,
+            "fibonacci.read": self.fibonacci.read,
+            "fibonacci.create": self.fibonacci.create,
             "keys.list": self.keys.list,
             "keys.create": self.keys.create,
             "keys.self": self.keys.read_own,
@@ -57,4 +67,5 @@ class Resources:
             "key.revoke": self.keys.revoke,
             "key.pin": self.keys.set_pin,
             "versions.list": self.versions.list,
+            "versions.compare": self.versions.compare,
         }
