@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -52,7 +53,7 @@ class _Opened:
     turn: Turns
 
     def version(self) -> Version:
-        return self.number, self.watch.execute("PRAGMA data_version").fetchall()[0][0]
+        return self.number, self.watch.execute("PRAGMA data_version").fetchone()[0]
 
     async def close(self) -> None:
         await self.readers.close()
@@ -71,6 +72,7 @@ class Database:
 
     def __init__(self, path: Path, *, readers: int, timeout_s: float, max_bytes: int | None) -> None:
         self._path = path
+        self._file = str(path)
         self._readers = readers
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
@@ -134,10 +136,14 @@ class Database:
         the commits of this process as it sees those of others. Raises `StoreUnavailable`.
         """
         opened = self._opened
-        with translated(self._path):
+        try:
             if opened is None or opened.identity != self._identity():
                 return None
             return opened.version()
+        except (sqlite3.Error, OSError) as error:
+            # Translated only here: to enter the context manager would cost as much as the question.
+            with translated(self._path):
+                raise error from None
 
     async def opened_version(self) -> Version:
         """Return `version`, having opened the file if need be."""
@@ -160,7 +166,7 @@ class Database:
     def _identity(self) -> tuple[int, int]:
         """Return what tells the file from another at the same path, put there meanwhile."""
         try:
-            status = self._path.stat()
+            status = os.stat(self._file)  # noqa: PTH116 - half the price of Path.stat, on every read
         except FileNotFoundError:
             raise StoreUnavailable(f"The database file {self._path} is gone. Put it back.") from None
         return status.st_dev, status.st_ino
