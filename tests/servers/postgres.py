@@ -42,7 +42,7 @@ class PostgresServer:
     def __init__(self, binaries: Path, data: Path, settings: Mapping[str, str]) -> None:
         self._binaries = binaries
         self._data = data
-        self._log = data.parent / "log"
+        self._log = data.parent / "server.log"
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -77,7 +77,7 @@ class PostgresServer:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._ready(self._process.pid):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(self._log.read_text(errors="replace"))
+                raise RuntimeError(self.log())
             time.sleep(0.01)
         return self
 
@@ -121,6 +121,10 @@ class PostgresServer:
             await connection.execute(statement)
         finally:
             await connection.close()
+
+    def log(self) -> str:
+        """Return what the server has logged."""
+        return self._log.read_text(errors="replace")
 
     @property
     def running(self) -> bool:

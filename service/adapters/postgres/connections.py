@@ -84,12 +84,19 @@ class Link:
 
     async def close(self) -> None:
         """Roll back what was not committed."""
-        if not self._lost() and self._connection.is_in_transaction():
+        if not self.lost and self._connection.is_in_transaction():
             # Where this fails the connection is closed, which rolls back too.
             with suppress(AeroliteError):
                 await self.execute("ROLLBACK")
 
-    def _lost(self) -> bool:
+    @property
+    def backend(self) -> int | None:
+        """The process id of the session, or None behind PgBouncer, which makes one up."""
+        return int(self._connection.get_server_pid()) if self._connections.direct else None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is closed."""
         try:
             return bool(self._connection.is_closed())
         except asyncpg.InterfaceError:
@@ -98,9 +105,13 @@ class Link:
     async def _answer(self, command: Callable[[], Awaitable[T]], *, committing: bool = False) -> T:
         with translated(self._connections.place, committing=committing):
             try:
-                return await self._connections.vigil.attend(command(), self._lane.limit_s, self._lost)
+                return await self._connections.vigil.attend(command(), self._lane.limit_s, self)
             except asyncpg.PostgresError:
                 raise  # the server has answered: the connection is as good as before
+            except TimeoutError:
+                self._connection.terminate()
+                await self._connections.distrust()
+                raise
             except BaseException:
                 # Cancelled or cut off inside a command. To wait for the driver's own way of cancelling
                 # would be to wait for the server.
@@ -111,14 +122,17 @@ class Link:
 class Server:
     """A PostgreSQL server: its URL for the driver, its place for sentences."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout_s: float) -> None:
         self._url = url
+        self._timeout_s = timeout_s
         self.place = Place.of(url)
 
     async def connect(self) -> Any:
         """Return a new connection. Raises the driver's errors, and `StoreError` where the URL is wrong."""
         try:
-            return await asyncpg.connect(self._url, server_settings={"application_name": "aerolite"})
+            return await asyncpg.connect(
+                self._url, timeout=self._timeout_s, server_settings={"application_name": "aerolite"}
+            )
         except ValueError as error:
             cause = self.place.redacted(error)
             raise StoreError(f"The URL of {self.place.text} is not valid: {cause}.") from None
@@ -144,6 +158,7 @@ class Connections:
         self.place = server.place
         self._migrations = migrations
         self.vigil = vigil
+        self.direct = True
         self._timeout_s = timeout_s
         self._free = {lane: asyncio.Semaphore(lane.size(pool_size)) for lane in Lane}
         self._size = sum(lane.size(pool_size) for lane in Lane)
@@ -157,6 +172,8 @@ class Connections:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._pool is None:
+            return
         await self.vigil.close()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -164,9 +181,15 @@ class Connections:
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self._pool.terminate()
 
+    async def distrust(self) -> None:
+        """Use no idle connection again: what has cut off one may have cut off all."""
+        await self._pool.expire_connections()
+
     async def _connect(self, *_: object, **__: object) -> Any:
         connection = await self._server.connect()
         try:
+            backend = await connection.fetchval("SELECT pg_backend_pid()")
+            self.direct = backend == connection.get_server_pid()
             await self._migrations.apply(connection)
         except BaseException:
             connection.terminate()

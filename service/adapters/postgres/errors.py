@@ -112,7 +112,7 @@ def _translation(error: Exception, place: Place, *, committing: bool) -> Aerolit
     code = getattr(error, "sqlstate", None) or ""
     if isinstance(error, asyncpg.UniqueViolationError) and (found := _DIGEST.search(error.detail or "")):
         return DigestTaken(bytes.fromhex(found[1]))
-    if isinstance(error, ValueError):  # the driver's own: it has sent nothing
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # the driver's: nothing was sent
         return StoreError(f"{place.text} cannot be asked so: {place.redacted(error)}.")
     if not isinstance(error, asyncpg.PostgresError) or _SEVERED.fullmatch(code):
         if committing:
@@ -138,4 +138,4 @@ def _severance(error: Exception, place: Place) -> str:
         case ssl.SSLError():
             return f"cannot be reached by TLS ({place.redacted(error)})"
         case _:
-            return f"does not answer ({place.redacted(error)})"
+            return f"cannot be reached ({place.redacted(error)})"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from service.adapters.postgres.connections import Server
@@ -20,7 +21,17 @@ LEFT JOIN aerolite.datasets AS d ON d.name = seen.name COLLATE "C"
 WHERE d.revision IS DISTINCT FROM seen.revision
 """  # noqa: S608 - constants
 
-_Waiter = tuple[str | None, "asyncio.Future[Dataset | None]"]
+# A session that has ended is idle, too. With `track_activities` off nobody is.
+_IDLE = """
+SELECT asked.pid, activity.state_change AS since
+FROM unnest($1::integer[]) AS asked (pid) LEFT JOIN pg_stat_activity AS activity USING (pid)
+WHERE activity.pid IS NULL OR activity.state LIKE 'idle%'
+"""
+
+_Question = str | tuple[int, ...]
+"""The name of a dataset, or the process ids of sessions."""
+
+_Waiter = tuple[_Question, "asyncio.Future[Any]"]
 
 
 class Freshness:
@@ -40,11 +51,13 @@ class Freshness:
 
     async def dataset(self, name: str) -> Dataset | None:
         """Return the current revision."""
-        return await self._ask(name)
+        found: Dataset | None = await self._ask(name)
+        return found
 
-    async def probe(self) -> None:
-        """Return if the server answers."""
-        await self._ask(None)
+    async def idle(self, backends: Sequence[int]) -> Mapping[int, datetime | None]:
+        """Return those of these sessions that are not at work, and since when (None: they have ended)."""
+        found: Mapping[int, datetime | None] = await self._ask(tuple(backends))
+        return found
 
     async def close(self) -> None:
         """End it; whoever waits is told that the store is unavailable."""
@@ -53,9 +66,9 @@ class Freshness:
             await asyncio.wait([self._turns])
         self._drop()
 
-    def _ask(self, name: str | None) -> asyncio.Future[Dataset | None]:
+    def _ask(self, question: _Question) -> asyncio.Future[Any]:
         waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append((name, waiter))
+        self._waiting.append((question, waiter))
         if self._turns is None:
             self._turns = asyncio.create_task(self._take_turns())
         return waiter
@@ -76,30 +89,36 @@ class Freshness:
         try:
             with translated(self._server.place):
                 async with limit:
-                    found = await self._look({name for name, _ in waiting if name is not None})
+                    found = await self._look({question for question, _ in waiting})
         except AeroliteError as error:
             if limit.expired():  # who came meanwhile must not wait as long again
                 waiting, self._waiting = [*waiting, *self._waiting], []
             _fail(waiting, error)
             return
-        for name, waiter in waiting:
+        for question, waiter in waiting:
             if not waiter.done():  # who was cancelled waits no more
-                waiter.set_result(None if name is None else found[name])
+                waiter.set_result(found[question])
 
-    async def _look(self, names: set[str]) -> dict[str, Dataset | None]:
-        found = {name: self._seen.get(name) for name in names}
-        revisions = [None if dataset is None else dataset.revision for dataset in found.values()]
+    async def _look(self, questions: set[_Question]) -> dict[_Question, Any]:
+        found: dict[_Question, Any] = {}
+        names = [question for question in questions if isinstance(question, str)]
         try:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._server.connect()
-            if not names:
-                await self._connection.execute("SELECT 1")
-                return {}
-            rows = await self._connection.fetch(_LOOKUP, list(found), revisions)
+            if names:
+                found.update(await self._datasets(names))
+            for question in questions.difference(names):
+                rows = await self._connection.fetch(_IDLE, question)
+                found[question] = {row["pid"]: row["since"] for row in rows}
         except BaseException:
             self._drop()
             raise
-        for row in rows:
+        return found
+
+    async def _datasets(self, names: Sequence[str]) -> dict[str, Dataset | None]:
+        found = {name: self._seen.get(name) for name in names}
+        revisions = [None if dataset is None else dataset.revision for dataset in found.values()]
+        for row in await self._connection.fetch(_LOOKUP, names, revisions):
             name = row["asked"]
             found[name] = dataset_of(row)
             self._seen.put(name, found[name])

@@ -32,12 +32,12 @@ class PostgresStorage:
     """
 
     def __init__(self, url: str, *, clock: Clock, timeout_s: float = 2.0, pool_size: int = 8) -> None:
-        server = Server(url)
+        server = Server(url, timeout_s=timeout_s * 0.8)
         seen = Seen()
         migrations = Migrations()
         self._place = server.place
         self._freshness = Freshness(server, seen, limit_s=timeout_s * 0.8)
-        vigil = Vigil(self._freshness.probe, timeout_s=timeout_s)
+        vigil = Vigil(self._freshness.idle, timeout_s=timeout_s)
         self._connections = Connections(server, migrations, vigil, timeout_s=timeout_s, pool_size=pool_size)
         self._warnings: tuple[str, ...] = ()
         self.datasets = PostgresDatasets(self._connections, self._freshness, migrations, seen, clock)

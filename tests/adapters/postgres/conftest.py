@@ -33,7 +33,7 @@ async def url(server: PostgresServer) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def storage(url: str) -> AsyncIterator[PostgresStorage]:
-    """Give a replica on it, which gives up after half a second."""
-    async with PostgresStorage(url, clock=FakeClock(), timeout_s=0.5) as opened:
+    """Give a replica on it."""
+    async with PostgresStorage(url, clock=FakeClock()) as opened:
         await opened.ping()
         yield opened

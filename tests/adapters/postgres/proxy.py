@@ -33,31 +33,37 @@ class Proxy:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Connect one client with the server."""
         far_reader, far_writer = await asyncio.open_connection(*self._target)
-        back = asyncio.create_task(self._pass_back(far_reader, writer))
+        back = asyncio.create_task(_pass_on(far_reader, writer))
         with suppress(ConnectionError):
-            while data := await reader.read(1 << 16):
-                cut = self.cut if self.word in data else None
-                if cut is Cut.SILENCE:
-                    continue
-                if cut is Cut.AFTER:
-                    back.cancel()
-                if cut is not Cut.BEFORE:
-                    far_writer.write(data)
-                    await far_writer.drain()
-                if cut is Cut.AFTER:
-                    await far_reader.read(1)  # it has answered
-                if cut is not None:
-                    break
+            await self._pass_until_cut(reader, far_writer, back)
         back.cancel()
-        far_writer.close()
-        writer.close()
+        for end in (writer, far_writer):
+            end.close()
+            with suppress(ConnectionError):
+                await end.wait_closed()
 
-    async def _pass_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while data := await reader.read(1 << 16):
+    async def _pass_until_cut(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back: asyncio.Task[None]
+    ) -> None:
+        while data := await reader.read(1 << 16):
+            cut = self.cut if self.word in data else None
+            if cut is Cut.BEFORE:
+                return
+            if cut is Cut.AFTER:
+                back.cancel()
+            if cut is not Cut.SILENCE:
                 writer.write(data)
                 await writer.drain()
-        writer.close()
+            if cut is Cut.AFTER:
+                return
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 @asynccontextmanager

@@ -19,6 +19,9 @@ from tests.servers.postgres import PostgresServer
 
 from .proxy import Cut, proxied
 
+ANSWER_S = 3.0
+"""The two seconds of the port, and one for a busy machine."""
+
 
 async def terminate_all(url: str) -> None:
     """End every other session on the database, as a restart behind a proxy does."""
@@ -48,14 +51,14 @@ async def test_connections_that_the_server_closed_are_made_anew(storage: Postgre
 
 
 async def test_a_write_that_is_only_slow_is_not_given_up(storage: PostgresStorage, url: str) -> None:
-    """A commit that waits for another writer three times as long as a dead server may take still commits."""
+    """A commit that waits for another writer longer than a dead server is waited for still commits."""
     await load(storage, records([0]))
     connection = await asyncpg.connect(url)
     transaction = connection.transaction()
     await transaction.start()
     await connection.execute("SELECT FROM aerolite.datasets WHERE name = 'd' FOR UPDATE")
     waiting = asyncio.create_task(append(storage, records([1])))
-    done, _ = await asyncio.wait([waiting], timeout=1.5)
+    done, _ = await asyncio.wait([waiting], timeout=3)
     assert not done
     await transaction.rollback()
     await connection.close()
@@ -70,7 +73,7 @@ async def test_all_who_wait_are_told_in_time(storage: PostgresStorage, server: P
         calls = [storage.datasets.slice("d", limit=1) for _ in range(50)]
         looks = [storage.datasets.dataset("d") for _ in range(50)]
         outcomes = await asyncio.gather(*calls, *looks, return_exceptions=True)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < ANSWER_S
     assert {type(one) for one in outcomes} == {StoreUnavailable}
 
 
@@ -105,14 +108,16 @@ async def test_a_connection_lost_in_a_commit_is_told_and_settled(url: str, cut: 
     """The outcome is unknown, in time; the same Idempotency-Key finds it, or makes the commit."""
     clock = FakeClock()
     once = Guard(idempotency=Idempotency("k", "f", clock.now() + timedelta(days=1)))
-    async with proxied(url) as (proxy, address), PostgresStorage(address, clock=clock, timeout_s=0.5) as storage:
+    async with (
+        proxied(url) as (proxy, address),
+        PostgresStorage(address, clock=clock) as storage,
+    ):
         await load(storage, records([0]))
         proxy.cut = cut
         start = time.monotonic()
         with pytest.raises(OutcomeUnknown, match="Idempotency-Key"):
             await append(storage, records([1]), guard=once)
-        # Silence is noticed only while others get an answer, so it is not: the command may be slow.
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < ANSWER_S
         proxy.cut = None
         if cut is Cut.AFTER:
             with pytest.raises(AlreadyCommitted) as caught:
@@ -125,12 +130,13 @@ async def test_a_connection_lost_in_a_commit_is_told_and_settled(url: str, cut: 
 
 async def test_a_connection_lost_before_a_commit_has_written_nothing(url: str) -> None:
     """Then the store was unavailable, which is no doubt."""
-    async with proxied(url) as (proxy, address), PostgresStorage(
-        address, clock=FakeClock(), timeout_s=0.5
-    ) as storage:
+    async with (
+        proxied(url) as (proxy, address),
+        PostgresStorage(address, clock=FakeClock()) as storage,
+    ):
         await load(storage, records([0]))
         for cut in (Cut.BEFORE, Cut.AFTER):
-            proxy.cut, proxy.word = cut, b"UPDATE aerolite.datasets"
+            proxy.cut, proxy.word = cut, b"BEGIN"
             with pytest.raises(StoreUnavailable):
                 await append(storage, records([1]))
         proxy.cut = None
@@ -139,7 +145,7 @@ async def test_a_connection_lost_before_a_commit_has_written_nothing(url: str) -
 
 async def test_snapshots_leave_room_for_pages(url: str) -> None:
     """Who holds all snapshots there may be keeps others from theirs, not from reading and writing."""
-    async with PostgresStorage(url, clock=FakeClock(), timeout_s=0.5, pool_size=1) as storage:
+    async with PostgresStorage(url, clock=FakeClock(), pool_size=1) as storage:
         await load(storage, records(range(3)))
         async with storage.datasets.snapshot("d"), storage.datasets.snapshot("d"):
             with pytest.raises(Busy, match="in use"):
@@ -152,8 +158,7 @@ async def test_snapshots_leave_room_for_pages(url: str) -> None:
 
 async def test_leaving_tells_who_waits(url: str, server: PostgresServer) -> None:
     """A storage that is closed while calls wait for a silent server does not leave them waiting."""
-    storage = PostgresStorage(url, clock=FakeClock(), timeout_s=30)
-    async with storage:
+    async with PostgresStorage(url, clock=FakeClock()) as storage:
         await load(storage, records([0]))
         with server.paused():
             looking = [asyncio.create_task(storage.datasets.dataset("d")) for _ in range(3)]
@@ -161,3 +166,4 @@ async def test_leaving_tells_who_waits(url: str, server: PostgresServer) -> None
             await storage.__aexit__(None, None, None)
             outcomes = await asyncio.gather(*looking, return_exceptions=True)
     assert {type(one) for one in outcomes} == {StoreUnavailable}
+    assert "is being left" in str(outcomes[0])
