@@ -252,9 +252,7 @@ class Container(containers.DeclarativeContainer):
         database=providers.Singleton(postgres_seen, settings.provided.database.text),
     )
     blobs = providers.Singleton(Blobs, documents)
-    fibonacci_job = providers.Singleton(
-        FibonacciJob, documents, seen, providers.Singleton(ChildFibonacci)
-    )
+    fibonacci_job = providers.Singleton(FibonacciJob, documents, seen, providers.Singleton(ChildFibonacci))
     load_job = providers.Singleton(LoadJob, loading, blobs, clock)
     job_types = providers.Singleton(JobTypes, providers.List(fibonacci_job, load_job))
     job_store = providers.Singleton(JobStore, documents, clock)
@@ -334,9 +332,8 @@ class Container(containers.DeclarativeContainer):
     )
     background = providers.Singleton(Background, storage, lifecycle, clock)
 
-    application = providers.Factory(
-        build_app, shared, resources, probes, parts=providers.List(lines, storage, engine, background, seen, queue, companion)
-    )
+    _parts = providers.List(lines, storage, engine, background, seen, queue, companion)
+    application = providers.Factory(build_app, shared, resources, probes, parts=_parts)
     heartbeat = providers.Singleton(
         Heartbeat, providers.Callable(heartbeat_file, settings.provided.spool_dir)
     )

@@ -54,7 +54,8 @@ class Answer:
     `page` holds the records of a `Records` body, `columns` are those that the client sees, to which `lens`
     leads the stored ones, `fields` those wanted.
     `tag` (dataset, revision) makes the answer's ETag and lets it be cached. `file`, where it is given, makes
-    the whole body, told whether values are `typed`.
+    the whole body, told whether values are `typed`. `chunks` are a body as it stands, of
+    `media_type` (else JSON). `timeless`: no contract has ever had it otherwise, so none takes it back.
     """
 
     reply: Reply
@@ -66,6 +67,8 @@ class Answer:
     media_type: str | None = None
     normalised: tuple[str, ...] = field(default=())
     file: Callable[..., AsyncIterator[bytes]] | None = None
+    chunks: AsyncIterator[bytes] | None = None
+    timeless: bool = False
 
 
 def dataset_version(view: View) -> dict[str, str]:

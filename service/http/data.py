@@ -13,10 +13,12 @@ from service.domain.sample import COLUMNS, sample
 from service.formats.reading import InputFormat
 from service.http.answers import Answer, Ask
 from service.http.conditions import guard_of
+from service.http.loads import Loads
 from service.http.pages import Pages
 from service.http.uploads import Uploads
 from service.usecases.editing import Editing
-from service.usecases.loading import Loading, Source
+from service.usecases.jobs.load import Verb
+from service.usecases.loading import Source
 from service.usecases.reading import Reading
 
 
@@ -24,11 +26,11 @@ class DataResource:
     """The dataset that is always there."""
 
     def __init__(
-        self, reading: Reading, pages: Pages, loading: Loading, editing: Editing, uploads: Uploads
+        self, reading: Reading, pages: Pages, loads: Loads, editing: Editing, uploads: Uploads
     ) -> None:
         self._reading = reading
         self._pages = pages
-        self._loading = loading
+        self._loads = loads
         self._editing = editing
         self._uploads = uploads
 
@@ -46,7 +48,10 @@ class DataResource:
                 # The sample has the columns that it had on the first day.
                 source = Source(_sample())
                 options = upload.options(format=InputFormat.CSV, delimiter=",", day=None)
-            receipt = await self._loading.replace(DATA, source, options, upload.guard)
+            order = (DATA, source, options, upload.guard)
+            if accepted := await self._loads.deferred(ask, Verb.REPLACE, *order):
+                return accepted
+            receipt = await self._loads.now.replace(*order)
         location = {"Location": f"{ask.link_base}/data"}
         return Answer(Reply(201, Document(receipt.as_document()), location))
 

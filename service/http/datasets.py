@@ -12,11 +12,12 @@ from service.domain.errors import InvalidContent
 from service.http.answers import Answer, Ask, dataset_version
 from service.http.changes import columns_of
 from service.http.conditions import guard_of
+from service.http.loads import Loads
 from service.http.moments import moment
 from service.http.uploads import Uploads
 from service.ports.storage import Datasets
 from service.usecases.editing import Editing
-from service.usecases.loading import Loading
+from service.usecases.jobs.load import Verb
 from service.usecases.reading import missing
 from service.usecases.views import View, Views
 
@@ -27,11 +28,11 @@ class DatasetsResource:
     """Datasets as wholes."""
 
     def __init__(
-        self, datasets: Datasets, views: Views, loading: Loading, editing: Editing, uploads: Uploads
+        self, datasets: Datasets, views: Views, loads: Loads, editing: Editing, uploads: Uploads
     ) -> None:
         self._datasets = datasets
         self._views = views
-        self._loading = loading
+        self._loads = loads
         self._editing = editing
         self._uploads = uploads
 
@@ -53,7 +54,10 @@ class DatasetsResource:
         revision = 0 if current is None else current.revision
         guard = guard_of(ask.request, revision, exists=current is not None)
         async with self._uploads.receive(ask, guard) as upload:
-            receipt = await self._loading.replace(name, upload.source, upload.options(), upload.guard)
+            order = (name, upload.source, upload.options(), upload.guard)
+            if accepted := await self._loads.deferred(ask, Verb.REPLACE, *order):
+                return accepted
+            receipt = await self._loads.now.replace(*order)
         document = Document(receipt.as_document())
         if receipt.created:
             return Answer(Reply(201, document, {"Location": f"{ask.link_base}/datasets/{name}"}))

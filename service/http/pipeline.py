@@ -34,7 +34,7 @@ from service.http.observe import RequestIds
 from service.http.parameters import pairs, read_query
 from service.http.prebuilt import SERVER, HttpDate, Prebuilt, head_of
 from service.http.promises import Promises
-from service.http.rendering import MIN_GZIP_BYTES, Rendered, gzipped, gzipped_chunks, render
+from service.http.rendering import MIN_GZIP_BYTES, NEVER_GZIPPED, Rendered, gzipped, gzipped_chunks, render
 from service.ports.clock import Clock
 from service.usecases.access import Access
 from service.usecases.batches import closing
@@ -174,7 +174,8 @@ class Endpoint:
                 shown=tuple(sent),
             )
             answer = await self._handler(ask)
-            chain.downgrade(answer.reply)
+            if not answer.timeless:
+                chain.downgrade(answer.reply)
             rendered = await render(answer, typed=chain.typed)
             return await self._send(visit, answer, rendered, key)
 
@@ -190,7 +191,9 @@ class Endpoint:
         if rendered.media_type:
             headers["Content-Type"] = rendered.media_type
         gzip = takes_gzip(request.headers.get("Accept-Encoding", "")) and (
-            rendered.body is None or len(rendered.body) >= MIN_GZIP_BYTES
+            rendered.media_type not in NEVER_GZIPPED
+            if rendered.body is None
+            else len(rendered.body) >= MIN_GZIP_BYTES
         )
         if gzip:
             headers["Content-Encoding"] = "gzip"

@@ -11,11 +11,12 @@ from service.domain.datasets import Dataset, check_name
 from service.http import parameters
 from service.http.answers import Answer, Ask, dataset_version
 from service.http.conditions import guard_of
+from service.http.loads import Loads
 from service.http.pages import Pages
 from service.http.uploads import Uploads
 from service.ports.storage import Guard, OnConflict
 from service.usecases.editing import Edited, Editing
-from service.usecases.loading import Loading
+from service.usecases.jobs.load import Verb
 from service.usecases.reading import Reading
 from service.usecases.views import View, Views
 
@@ -40,14 +41,14 @@ class RecordsResource:
         reading: Reading,
         pages: Pages,
         views: Views,
-        loading: Loading,
+        loads: Loads,
         editing: Editing,
         uploads: Uploads,
     ) -> None:
         self._reading = reading
         self._pages = pages
         self._views = views
-        self._loading = loading
+        self._loads = loads
         self._editing = editing
         self._uploads = uploads
 
@@ -66,7 +67,10 @@ class RecordsResource:
                 widen=parameters.choice(ask.query, "widen", ("0", "1")) == "1",
                 on_conflict=OnConflict(parameters.choice(ask.query, "on_conflict", _ON_CONFLICT)),
             )
-            receipt = await self._loading.append(name, upload.source, options, upload.guard)
+            order = (name, upload.source, options, upload.guard)
+            if accepted := await self._loads.deferred(ask, Verb.APPEND, *order):
+                return accepted
+            receipt = await self._loads.now.append(*order)
         commit = receipt.commit
         location = f"{ask.link_base}/datasets/{name}/records"
         if commit.added == 1 and dataset.schema.key is None:

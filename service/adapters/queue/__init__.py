@@ -1,0 +1,1 @@
+"""Doorbells: in this process, in Redis, in PostgreSQL."""

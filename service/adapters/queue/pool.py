@@ -1,0 +1,64 @@
+"""A few connections to a PostgreSQL that may be another one than the storage's, and the tables kept there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from service.adapters.postgres.driver import asyncpg
+from service.adapters.postgres.errors import Place, translated
+
+_CONNECTIONS = 4
+
+# Two processes that make the same table at the same time would trip over each other.
+_LOCK = "SELECT pg_advisory_xact_lock(71623840)"
+
+
+class Pool:
+    """Connections to the server at `url`; `make` is run by the first where the relation `last` is missing."""
+
+    def __init__(self, url: str, *, last: str, make: str, timeout_s: float = 2.0) -> None:
+        self._url = url
+        self._last = last
+        self._make = make
+        self._timeout_s = timeout_s
+        self.place = Place.of(url)
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Make the pool, which connects to nothing yet. Raises `StoreError` where the URL is wrong."""
+        with translated(self.place):
+            self._pool = await asyncpg.create_pool(
+                self._url,
+                min_size=0,
+                max_size=_CONNECTIONS,
+                timeout=self._timeout_s,
+                command_timeout=self._timeout_s,
+                # None is kept: behind a pooler the next transaction may be on another session.
+                statement_cache_size=0,
+                init=self._prepare,
+                server_settings={"application_name": "aerolite-jobs"},
+            )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """Lend a connection. Raises `StoreUnavailable`."""
+        with translated(self.place):
+            async with self._pool.acquire(timeout=self._timeout_s) as connection:
+                yield connection
+
+    async def listener(self) -> Any:
+        """Return a connection of its own, outside the pool. Raises `StoreUnavailable`."""
+        with translated(self.place):
+            return await asyncpg.connect(self._url, timeout=self._timeout_s)
+
+    async def _prepare(self, connection: Any) -> None:
+        if await connection.fetchval("SELECT to_regclass($1)", self._last) is None:
+            async with connection.transaction():
+                await connection.execute(_LOCK)
+                await connection.execute(self._make)

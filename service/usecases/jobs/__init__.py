@@ -1,0 +1,1 @@
+"""Jobs: kept, started, run, cancelled; and one module for each type of job."""
