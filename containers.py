@@ -28,6 +28,7 @@ from service.http.changes import ChangesResource
 from service.http.cors import Cors
 from service.http.data import DataResource
 from service.http.datasets import DatasetsResource
+from service.http.docs import DocsResource
 from service.http.favorite import FavoriteResource
 from service.http.fibonacci import FibonacciResource
 from service.http.jobs import JobsResource
@@ -35,6 +36,7 @@ from service.http.keys import KeysResource
 from service.http.lifecycle import Lifecycle
 from service.http.loads import Loads
 from service.http.observe import Metrics, RequestIds
+from service.http.openapi import OpenApiResource
 from service.http.pages import Pages
 from service.http.pipeline import Shared
 from service.http.prebuilt import HttpDate
@@ -307,6 +309,7 @@ class Container(containers.DeclarativeContainer):
         cors=providers.Singleton(Cors, settings.provided.cors_origins),
         base_path=settings.provided.base_path,
     )
+    openapi = providers.Singleton(OpenApiResource, registry)
     resources = providers.Singleton(
         Resources,
         data=providers.Singleton(DataResource, reading, pages, loads, editing, uploads),
@@ -325,6 +328,8 @@ class Container(containers.DeclarativeContainer):
             uploads,
         ),
         keys=providers.Singleton(KeysResource, access, registry, uploads),
+        openapi=openapi,
+        docs=providers.Singleton(DocsResource, registry, openapi, clock),
         versions=providers.Singleton(VersionsResource, registry, clock),
     )
     probes = providers.Singleton(

@@ -50,6 +50,7 @@ class Operation:
     prefixes: tuple[str, ...] = ()
     columns: bool = False
     bound: bool = True
+    body_required: bool = True
 
     @property
     def query(self) -> frozenset[str]:
@@ -68,6 +69,25 @@ class Before:
         """Return the operation as it was declared before."""
         return replace(
             operation,
-            answers=operation.answers if self.answers is None else self.answers,
+            answers=operation.answers if self.answers is None else _with_additions(self.answers, operation),
             parameters=tuple(p for p in operation.parameters if p.name not in self.without),
         )
+
+
+ACCEPTED = 202
+
+
+def _with_additions(before: Mapping[int, Answer], operation: Operation) -> Mapping[int, Answer]:
+    """Return older answers with what came since under every contract, because clients must ask for it.
+
+    That is a job instead of an answer (`Prefer: respond-async`), and more formats of streamed records.
+    """
+    answers = dict(before)
+    if ACCEPTED in operation.answers:
+        answers.setdefault(ACCEPTED, operation.answers[ACCEPTED])
+    if operation.streamed:
+        for status, now in operation.answers.items():
+            if status in before:
+                content = {**now.content, **before[status].content}
+                answers[status] = replace(before[status], content=content)
+    return answers

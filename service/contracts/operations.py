@@ -40,6 +40,7 @@ from service.contracts.schemas import (
     SCOPE,
     TO,
     UPLOAD,
+    VERSION,
     WIDEN,
     entity,
 )
@@ -62,7 +63,8 @@ OPERATIONS = (
     ),
     Operation(
         "data.load", "POST", "/data", "Replace `data` by a file, or without a body by the built-in sample.",
-        scope="write", parameters=_LOADING, prefixes=_TYPED, body=UPLOAD, answers=_LOADED,
+        scope="write", parameters=_LOADING, prefixes=_TYPED, body=UPLOAD, body_required=False,
+        answers=_LOADED,
     ),
     Operation("data.delete", "DELETE", "/data", "Empty `data`.", scope="write", answers=_RECEIPT),
     Operation(
@@ -180,6 +182,16 @@ OPERATIONS = (
     Operation(
         "key.pin", "POST", "/keys/{id}/pin", "Set a key's pin.",
         scope="admin", bound=False, parameters=(KEY_ID,), body={JSON: PIN}, answers=_KEY,
+    ),
+    Operation(
+        "openapi.read", "GET", "/openapi.json", "Describe the API as the contract has it (OpenAPI 3.1).",
+        answers={200: Answer("The document.", {JSON: entity("OpenAPI.", {
+            "openapi": {"type": "string"}, "info": {"type": "object"}, "paths": {"type": "object"},
+        })})},
+    ),
+    Operation(
+        "docs.read", "GET", "/docs", "Show the API to people.", bound=False, parameters=(VERSION,),
+        answers={200: Answer("The page.", {HTML: {"type": "string"}})},
     ),
     Operation(
         "versions.list", "GET", "/versions", "List the contracts.", bound=False,

@@ -9,10 +9,12 @@ from service.http.answers import Handler
 from service.http.changes import ChangesResource
 from service.http.data import DataResource
 from service.http.datasets import DatasetsResource
+from service.http.docs import DocsResource
 from service.http.favorite import FavoriteResource
 from service.http.fibonacci import FibonacciResource
 from service.http.jobs import JobsResource
 from service.http.keys import KeysResource
+from service.http.openapi import OpenApiResource
 from service.http.records import RecordsResource
 from service.http.versions import VersionsResource
 
@@ -30,6 +32,8 @@ class Resources:
     jobs: JobsResource
     fibonacci: FibonacciResource
     keys: KeysResource
+    openapi: OpenApiResource
+    docs: DocsResource
     versions: VersionsResource
 
     def handlers(self) -> dict[str, Handler]:
@@ -66,6 +70,8 @@ class Resources:
             "key.read": self.keys.read,
             "key.revoke": self.keys.revoke,
             "key.pin": self.keys.set_pin,
+            "openapi.read": self.openapi.read,
+            "docs.read": self.docs.read,
             "versions.list": self.versions.list,
             "versions.compare": self.versions.compare,
         }
