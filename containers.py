@@ -29,6 +29,8 @@ from service.http.cors import Cors
 from service.http.data import DataResource
 from service.http.datasets import DatasetsResource
 from service.http.docs import DocsResource
+from service.http.events import EventsResource
+from service.http.exports import QueryReader, ResultsResource
 from service.http.favorite import FavoriteResource
 from service.http.fibonacci import FibonacciResource
 from service.http.jobs import JobsResource
@@ -56,6 +58,7 @@ from service.usecases.changes import Changing
 from service.usecases.editing import Editing
 from service.usecases.jobs.blobs import Blobs
 from service.usecases.jobs.desk import Desk
+from service.usecases.jobs.export import ExportJob
 from service.usecases.jobs.fibonacci import FibonacciJob, FibonacciValues, StoredSeen
 from service.usecases.jobs.kinds import JobTypes
 from service.usecases.jobs.load import LoadJob, LoadOrders
@@ -256,7 +259,10 @@ class Container(containers.DeclarativeContainer):
     blobs = providers.Singleton(Blobs, documents)
     fibonacci_job = providers.Singleton(FibonacciJob, documents, seen, providers.Singleton(ChildFibonacci))
     load_job = providers.Singleton(LoadJob, loading, blobs, clock)
-    job_types = providers.Singleton(JobTypes, providers.List(fibonacci_job, load_job))
+    export_job = providers.Singleton(
+        ExportJob, reading, questions, views, blobs, providers.Singleton(QueryReader, registry), clock
+    )
+    job_types = providers.Singleton(JobTypes, providers.List(fibonacci_job, load_job, export_job))
     job_store = providers.Singleton(JobStore, documents, clock)
     desk = providers.Singleton(Desk, job_store, job_types, queue, clock)
     loads = providers.Singleton(
@@ -319,6 +325,8 @@ class Container(containers.DeclarativeContainer):
         changes=providers.Singleton(ChangesResource, changing, uploads),
         favorite=providers.Singleton(FavoriteResource, settings.provided.favorite_athlete),
         jobs=providers.Singleton(JobsResource, desk, uploads),
+        events=providers.Singleton(EventsResource, desk, lifecycle),
+        results=providers.Singleton(ResultsResource, desk, export_job),
         fibonacci=providers.Singleton(
             FibonacciResource,
             desk,

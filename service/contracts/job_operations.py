@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.contracts.declarations import Answer, Operation, Parameter
-from service.contracts.schemas import COUNT, JSON, NULLABLE_STRING, entity
+from service.contracts.schemas import COUNT, CSV, JSON, NDJSON, NULLABLE_STRING, PARQUET, entity
 
 EVENT_STREAM = "text/event-stream"
 
@@ -56,6 +56,18 @@ JOB_OPERATIONS = (
     Operation(
         "job.read", "GET", "/jobs/{id}", "Tell of a job.", scope="read",
         parameters=(_ID,), answers={200: Answer("The job.", {JSON: JOB})},
+    ),
+    Operation(
+        "job.events", "GET", "/jobs/{id}/events", "Follow a job by server-sent events.", scope="read",
+        parameters=(_ID, Parameter("Last-Event-ID", "The last event that was seen.", place="header")),
+        answers={
+            200: Answer("A job for each of its states.", {EVENT_STREAM: JOB}),
+            204: Answer("It has finished, and the last event was seen."),
+        },
+    ),
+    Operation(
+        "job.result", "GET", "/jobs/{id}/result", "Fetch the file that an export has made.", scope="read",
+        parameters=(_ID,), answers={200: Answer("The file.", {JSON: {}, NDJSON: {}, CSV: {}, PARQUET: {}})},
     ),
     Operation(
         "job.cancel", "DELETE", "/jobs/{id}", "Cancel a job.", scope="write", parameters=(_ID,),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -52,7 +52,8 @@ class Job:
     """A job as it is stored.
 
     `due`: not to be begun before. `deadline`: to be ended by then. `exclusive`: of all jobs with this key one
-    runs at a time. `attempt` counts the beginnings; with `lease` it is the fencing token. `cancelling`: a
+    runs at a time. `day`: that whose columns the client
+    sees. `attempt` counts the beginnings; with `lease` it is the fencing token. `cancelling`: a
     client wants its end. `version` is that of the stored record.
     """
 
@@ -63,6 +64,7 @@ class Job:
     due: datetime
     deadline: datetime
     exclusive: str | None = None
+    day: date | None = None
     state: JobState = JobState.QUEUED
     attempt: int = 0
     progress: float = 0.0

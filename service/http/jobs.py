@@ -62,7 +62,8 @@ class JobsResource:
         except InvalidContent as error:
             error.pointer = f"/params{error.pointer or ''}"
             raise
-        return accepted(ask, await self._desk.post(kind, checked, timeout_s=timeout_s), self._desk.types)
+        job = await self._desk.post(kind, checked, day=ask.day, timeout_s=timeout_s)
+        return accepted(ask, job, self._desk.types)
 
     async def read(self, ask: Ask) -> Answer:
         """Tell of one job."""

@@ -10,6 +10,8 @@ from service.http.changes import ChangesResource
 from service.http.data import DataResource
 from service.http.datasets import DatasetsResource
 from service.http.docs import DocsResource
+from service.http.events import EventsResource
+from service.http.exports import ResultsResource
 from service.http.favorite import FavoriteResource
 from service.http.fibonacci import FibonacciResource
 from service.http.jobs import JobsResource
@@ -30,6 +32,8 @@ class Resources:
     changes: ChangesResource
     favorite: FavoriteResource
     jobs: JobsResource
+    events: EventsResource
+    results: ResultsResource
     fibonacci: FibonacciResource
     keys: KeysResource
     openapi: OpenApiResource
@@ -61,6 +65,8 @@ class Resources:
             "jobs.create": self.jobs.create,
             "job.read": self.jobs.read,
             "job.cancel": self.jobs.cancel,
+            "job.events": self.events.read,
+            "job.result": self.results.read,
             "fibonacci.read": self.fibonacci.read,
             "fibonacci.create": self.fibonacci.create,
             "keys.list": self.keys.list,

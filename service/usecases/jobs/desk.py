@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from service.domain.errors import AeroliteError, JobFinished, JobNotFound
@@ -36,10 +36,14 @@ class Desk:
         params: dict[str, Any],
         *,
         id: str | None = None,
+        day: date | None = None,
         timeout_s: float | None = None,
     ) -> Job:
-        """Store a job and ring for it; what is stored already under the id is returned as it is."""
-        await kind.accept(params)
+        """Store a job and ring for it; what is stored already under the id is returned as it is.
+
+        `day` is that whose columns the client sees. Raises what `JobType.accept` raises.
+        """
+        await kind.accept(params, day)
         now = self._clock.now()
         job = Job(
             id=id or new_id(now),
@@ -49,6 +53,7 @@ class Desk:
             due=now,
             deadline=now + timedelta(seconds=timeout_s or kind.timeout_s),
             exclusive=kind.exclusive(params),
+            day=day,
         )
         created = await self.store.create(job) or await self.store.get(job.id)
         await self._ring(job.id)

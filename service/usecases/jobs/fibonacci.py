@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import date
 from typing import Any, Self
 
 from service.domain.errors import InvalidContent
@@ -40,8 +41,9 @@ class FibonacciJob(JobType):
             raise InvalidContent(f"`index` is a whole number from 0 to {MAX_INDEX}.", pointer="/index")
         return {"index": index}
 
-    async def accept(self, params: dict[str, Any]) -> None:
+    async def accept(self, params: dict[str, Any], day: date | None) -> None:
         """Note the index: from now on it has been seen."""
+        del day
         await self._seen.add(params["index"])
 
     async def run(self, attempt: Attempt) -> dict[str, Any]:

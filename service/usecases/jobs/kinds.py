@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import date
 from typing import Any
 
 from service.domain.errors import InvalidContent
@@ -47,8 +48,11 @@ class JobType(ABC):
         Raises `InvalidContent` with a pointer into them.
         """
 
-    async def accept(self, params: dict[str, Any]) -> None:  # noqa: B027 - most types do nothing here
-        """Do what a client must see from the moment that its job is accepted; may be repeated."""
+    async def accept(self, params: dict[str, Any], day: date | None) -> None:  # noqa: B027 - few need it
+        """Do what a client must see once its job is accepted, or refuse it; may be repeated.
+
+        `day` is that whose columns the client sees.
+        """
 
     @abstractmethod
     async def run(self, attempt: Attempt) -> dict[str, Any] | None:
