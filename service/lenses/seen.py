@@ -65,7 +65,7 @@ class Seen:
 
         `old` is what is stored now; what shows as the client wants it stays. Raises `TypeMismatch`.
         """
-        if old is not None and same(self.get(old), token, textual=self.column.textual):
+        if old is not None and same(self.get(old), token, self.column):
             return old
         stored = token
         try:
@@ -81,7 +81,7 @@ class Seen:
 
     def shows_unsaid(self, token: bytes) -> bool:
         """Whether a record that has nothing stored here shows this value."""
-        return self.defaulted and same(self.get(NULL), token, textual=self.column.textual)
+        return self.defaulted and same(self.get(NULL), token, self.column)
 
     @property
     def outward(self) -> Passage | None:

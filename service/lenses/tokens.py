@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from service.domain.columns import ColumnType
+from service.domain.columns import Column, ColumnType
 
 NULL: Final = b"null"
 EMPTY_CELL: Final = b'""'
@@ -39,16 +39,19 @@ def text_of(token: bytes) -> bytes | None:
     return None if token == NULL or token[:1] in {b"[", b"{"} else token
 
 
-def same(left: bytes, right: bytes, *, textual: bool) -> bool:
-    """Whether two values are one to a client; in a textual column `"5"` and 5 are, as no value is null."""
+def same(left: bytes, right: bytes, column: Column) -> bool:
+    """Whether two values of a column are one to a client.
+
+    In a textual column no value is null, and `"5"` is 5 unless it may hold both.
+    """
     if left == right:
         return True
-    if not textual:
+    if not column.textual:
         return False
     if is_nothing(left, textual=True):
         return is_nothing(right, textual=True)
     text = text_of(left)
-    return text is not None and text == text_of(right)
+    return column.type is not ColumnType.JSON and text is not None and text == text_of(right)
 
 
 def cast(token: bytes, to: ColumnType, *, textual: bool) -> bytes | None:
