@@ -68,6 +68,8 @@ from service.usecases.jobs.turns import Turns
 from service.usecases.loading import Limits, Loading
 from service.usecases.questions import Questions
 from service.usecases.reading import Reading
+from service.usecases.sunsetting import Sunsetting
+from service.usecases.usage import Usage
 from service.usecases.views import Views
 from service.worker.children import ChildFibonacci
 from service.worker.heartbeat import Heartbeat, heartbeat_file
@@ -218,6 +220,8 @@ class Container(containers.DeclarativeContainer):
         admin_key=settings.provided.admin_key,
         first=registry.provided.first.date,
     )
+    usage = providers.Singleton(Usage, storage.provided.documents, clock)
+    sunsetting = providers.Singleton(Sunsetting, usage, access, clock, registry.provided.on)
     views = providers.Singleton(Views)
     reading = providers.Singleton(Reading, datasets)
     loading = providers.Singleton(Loading, datasets, spool, providers.Callable(limits, settings), views)
@@ -303,6 +307,7 @@ class Container(containers.DeclarativeContainer):
         registry=registry,
         clock=clock,
         dates=providers.Singleton(HttpDate),
+        usage=usage,
         resolver=providers.Singleton(Resolver, registry, clock),
         access=access,
         reading=reading,
@@ -338,14 +343,14 @@ class Container(containers.DeclarativeContainer):
         keys=providers.Singleton(KeysResource, access, registry, uploads),
         openapi=openapi,
         docs=providers.Singleton(DocsResource, registry, openapi, clock),
-        versions=providers.Singleton(VersionsResource, registry, clock),
+        versions=providers.Singleton(VersionsResource, registry, sunsetting, clock),
     )
     probes = providers.Singleton(
         Probes, lifecycle, storage, metrics, cache, strict=settings.provided.readiness_strict
     )
     background = providers.Singleton(Background, storage, lifecycle, clock)
 
-    _parts = providers.List(lines, storage, engine, background, seen, queue, companion)
+    _parts = providers.List(lines, storage, usage, engine, background, seen, queue, companion)
     application = providers.Factory(build_app, shared, resources, probes, parts=_parts)
     heartbeat = providers.Singleton(
         Heartbeat, providers.Callable(heartbeat_file, settings.provided.spool_dir)

@@ -40,6 +40,7 @@ from service.contracts.schemas import (
     SCOPE,
     TO,
     UPLOAD,
+    USAGE,
     VERSION,
     WIDEN,
     entity,
@@ -198,6 +199,10 @@ OPERATIONS = (
         answers={200: Answer("All contracts.", {JSON: entity("Contracts.", {
             "versions": {"type": "array", "items": CONTRACT},
         }), HTML: {"type": "string"}})},
+    ),
+    Operation(
+        "versions.usage", "GET", "/versions/usage", "Tell who uses which contract, and which can end today.",
+        scope="admin", bound=False, answers={200: Answer("The usage.", {JSON: USAGE})},
     ),
     Operation(
         "versions.compare", "GET", "/versions/{from}...{to}", "Tell what differs between two contracts.",

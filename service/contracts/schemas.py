@@ -194,6 +194,42 @@ DIFFERENCE = entity(
     },
 )
 
+USAGE = entity(
+    "Who uses which contract.",
+    {
+        "since": NULLABLE_STRING,
+        "versions": {
+            "type": "array",
+            "items": entity(
+                "The usage of a contract.",
+                {
+                    "version": {"type": "string", "format": "date"},
+                    "state": {"enum": ["current", "supported", "deprecated", "sunset"]},
+                    "can_be_sunset": {"type": "boolean"},
+                    "because": {"type": "string"},
+                    "requests": COUNT,
+                    "last": NULLABLE_STRING,
+                    "pinned": COUNT,
+                    "used": {
+                        "type": "array",
+                        "items": entity(
+                            "A source and a key (null: none), and the days of its first and last request.",
+                            {
+                                "source": {"enum": ["header", "pin", "default"]},
+                                "key": NULLABLE_STRING,
+                                "name": NULLABLE_STRING,
+                                "requests": COUNT,
+                                "first": {"type": "string", "format": "date"},
+                                "last": {"type": "string", "format": "date"},
+                            },
+                        ),
+                    },
+                },
+            ),
+        },
+    },
+)
+
 PROBLEM_DOCUMENT = entity(
     "An error (RFC 9457).",
     {

@@ -39,6 +39,7 @@ from service.ports.clock import Clock
 from service.usecases.access import Access
 from service.usecases.batches import closing
 from service.usecases.reading import Reading
+from service.usecases.usage import Usage
 
 log = logging.getLogger("aerolite.http")
 
@@ -69,6 +70,7 @@ class Shared:
     lifecycle: Lifecycle
     cors: Cors
     dates: HttpDate
+    usage: Usage
     base_path: str = ""
 
 
@@ -98,7 +100,12 @@ class Endpoint:
         except Exception:
             log.exception("unexpected", extra={"request": {"id": request_id}})
             response = self._problem(visit, problems.unexpected(request_id))
-        contract = UNRESOLVED if visit.resolved is None else visit.resolved.contract.date.isoformat()
+        contract = UNRESOLVED
+        if visit.resolved is not None:
+            contract = visit.resolved.contract.date.isoformat()
+            # Who showed a key that is none is no client of a contract.
+            if visit.caller is not NOBODY:
+                shared.usage.count(contract, visit.resolved.source.value, visit.caller.key_id)
         shared.access_log.wrote(request, self._operation.id, contract, response.status, request_id, started)
         return response
 

@@ -79,5 +79,6 @@ class Resources:
             "openapi.read": self.openapi.read,
             "docs.read": self.docs.read,
             "versions.list": self.versions.list,
+            "versions.usage": self.versions.usage,
             "versions.compare": self.versions.compare,
         }

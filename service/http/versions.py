@@ -17,13 +17,15 @@ from service.http.changelog import changelog_page, difference_page
 from service.http.moments import moment
 from service.http.negotiation import prefers_html
 from service.ports.clock import Clock
+from service.usecases.sunsetting import Standing, Sunsetting
 
 
 class VersionsResource:
     """The contracts, their state and their differences."""
 
-    def __init__(self, registry: Registry, clock: Clock) -> None:
+    def __init__(self, registry: Registry, sunsetting: Sunsetting, clock: Clock) -> None:
         self._registry = registry
+        self._sunsetting = sunsetting
         self._clock = clock
 
     async def list(self, ask: Ask) -> Answer:
@@ -50,6 +52,16 @@ class VersionsResource:
         if prefers_html(ask.request.headers.get("Accept", "")):
             return difference_page(difference, ask.link_base)
         return _json(difference)
+
+    async def usage(self, _: Ask) -> Answer:
+        """Tell who uses which contract, and which can be sunset today."""
+        now = self._clock.now()
+        contracts = [
+            Standing(contract.date.isoformat(), self._registry.state(contract, now))
+            for contract in self._registry.contracts
+        ]
+        told = await self._sunsetting.tell(contracts)
+        return Answer(Reply(200, Document(told), {"Cache-Control": "no-store"}))
 
     def _contract(self, ask: Ask, name: str) -> Contract:
         """Return the contract of a day in the path. Raises `InvalidParameter`."""
