@@ -50,7 +50,7 @@ class ApiClient:
         """Close it."""
         await self._session.close()
 
-    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Return the JSON object of a success (empty where there is none).
 
         Raises `AeroliteError` with what a problem says, `CommandError` where it is no Aerolite that answers.
@@ -73,7 +73,7 @@ def _document(response: aiohttp.ClientResponse, body: bytes) -> dict[str, Any]:
     if isinstance(document, dict) and response.status < 300:
         return document
     if isinstance(document, dict) and isinstance(document.get("detail"), str):
-        raise AeroliteError(document["detail"])
+        raise AeroliteError(document["detail"], pointer=document.get("pointer"))
     raise CommandError(
         f"{response.url.origin()} answers {response.status} {response.reason}: is it an Aerolite server?"
     )

@@ -17,6 +17,7 @@ class Commands(LazyGroup):
         LazyCommand("serve", "service.cli.serve:serve", "Serve the API until told to stop."),
         LazyCommand("worker", "service.cli.worker:worker", "Run jobs until told to stop."),
         LazyCommand("load", "service.cli.load:load", "Make datasets of files."),
+        LazyCommand("change", "service.cli.change:change", "Change a dataset's columns from a day on."),
         LazyCommand("sample", "service.cli.sample:write_sample", "Write a sample file to standard output."),
         LazyCommand("keys", "service.cli.keys:keys", "Make, list and revoke API keys, and set their pins."),
         LazyCommand(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from service.contracts.messages import Document, Reply
@@ -13,8 +11,7 @@ from service.http import parameters
 from service.http.answers import Answer, Ask
 from service.http.conditions import guard_of
 from service.http.uploads import Uploads
-from service.usecases.changes import Changing, Rehearsal
-from service.usecases.views import View
+from service.usecases.changes import Changing
 
 
 class ChangesResource:
@@ -40,26 +37,9 @@ class ChangesResource:
         body = await self._uploads.small_json(ask)
         document = msgspec.json.decode(parse(body)[0])
         if dry:
-            return Answer(
-                Reply(200, Document(described(name, await self._changing.rehearse(name, document))))
-            )
+            rehearsal = await self._changing.rehearse(name, document)
+            return Answer(Reply(200, Document(rehearsal.as_document())))
         dataset, change = await self._changing.declare(name, document, guard)
         receipt = {"dataset": name, "revision": dataset.revision, **change.as_document()}
         location = {"Location": f"{ask.link_base}/datasets/{name}/changes"}
         return Answer(Reply(201, Document(receipt), location))
-
-
-def described(name: str, rehearsal: Rehearsal) -> dict[str, Any]:
-    """Return what a change would do, old and new side by side."""
-    before, after = rehearsal.views
-    return {
-        "dataset": name,
-        **rehearsal.change.as_document(),
-        "columns": {"before": columns_of(before), "after": columns_of(after)},
-        "rows": [{"before": msgspec.Raw(old), "after": msgspec.Raw(new)} for old, new in rehearsal.rows],
-    }
-
-
-def columns_of(view: View) -> list[dict[str, str]]:
-    """Return the columns that are seen."""
-    return [{"name": column.name, "type": column.type.value} for column in view.columns]

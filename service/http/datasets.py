@@ -10,7 +10,6 @@ from service.contracts.messages import Document, Reply
 from service.domain.datasets import Dataset, check_name
 from service.domain.errors import InvalidContent
 from service.http.answers import Answer, Ask, dataset_version
-from service.http.changes import columns_of
 from service.http.conditions import guard_of
 from service.http.loads import Loads
 from service.http.moments import moment
@@ -114,7 +113,7 @@ def describe(dataset: Dataset, view: View) -> dict[str, Any]:
         "key": view.key,
         "count": dataset.count,
         "revision": dataset.revision,
-        "columns": columns_of(view),
+        "columns": view.listed(),
         "bytes": dataset.size_bytes,
         "created": moment(dataset.created),
         "updated": moment(dataset.updated),

@@ -6,6 +6,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
@@ -34,9 +35,20 @@ _members = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 class Rehearsal:
     """What a change would do: `rows` are records before and after it, `views` what is seen of them."""
 
+    dataset: Dataset
     change: Change
     views: tuple[View, View]
     rows: Sequence[tuple[bytes, bytes]]
+
+    def as_document(self) -> dict[str, Any]:
+        """Return it as a JSON document, old and new side by side."""
+        before, after = self.views
+        return {
+            "dataset": self.dataset.name,
+            **self.change.as_document(),
+            "columns": {"before": before.listed(), "after": after.listed()},
+            "rows": [{"before": msgspec.Raw(old), "after": msgspec.Raw(new)} for old, new in self.rows],
+        }
 
 
 class Changing:
@@ -76,7 +88,7 @@ class Changing:
         found = await self._datasets.slice(name, limit=REHEARSED_RECORDS)
         before, after = View.compile(schema, at, fits), View.compile(schema, at + 1, fits)
         rows = zip(_typed(before, found.records), _typed(after, found.records), strict=True)
-        return Rehearsal(change, (before, after), list(rows))
+        return Rehearsal(dataset, change, (before, after), list(rows))
 
     async def _dataset(self, name: str) -> Dataset:
         dataset = await self._datasets.dataset(name)

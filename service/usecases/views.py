@@ -25,6 +25,10 @@ class View(lenses.View):
         """What binds a cursor to the view; empty before all changes."""
         return "" if self.version is None else self.version.isoformat()
 
+    def listed(self) -> list[dict[str, str]]:
+        """Return the columns as the API lists them."""
+        return [{"name": column.name, "type": column.type.value} for column in self.columns]
+
     @cached_property
     def derivations(self) -> tuple[Derivation, ...] | None:
         """The columns as the engine needs them; None where they are the stored ones."""
