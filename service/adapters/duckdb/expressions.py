@@ -119,11 +119,15 @@ def _derived(derivation: Derivation, source: Stored | None) -> Expression:
             nested = f"coalesce(json_type(r, {member}) IN ('ARRAY', 'OBJECT'), FALSE)"
     for name, argument in derivation.steps:
         text = _STEPS[name](text, argument, nested)
+    # An integer that was text may have any length.
+    short = source is None or (source.column.type is ColumnType.INTEGER and not source.wide)
+    wide = derivation.column.type is ColumnType.INTEGER and not short
     return Expression(
         derivation.column,
-        from_text(text, derivation.column.type),
+        from_text(text, derivation.column.type, wide=wide),
         lambda _: text,
         lambda _: f"CAST(to_json({text}) AS VARCHAR)",
+        wide,
     )
 
 
