@@ -110,34 +110,37 @@ class DuckdbSnapshot:
         # Without filters and a place all is known already.
         known = not question.filters and behind is None
         if limit is None:
-            after, count = (
-                (0, self.dataset.count) if known else _row(cursor, relation.counts(question, behind))
-            )
-            return Matched(count, window.start if behind is None else count - after, (), None, more=False)
+            counts = [] if known else _execute(cursor, relation.counts(question, behind)).fetchall()
+            count, start = self._counted(counts, window)
+            return Matched(count, start, (), None, more=False)
         # Sorting drags the records along: sort without them, then fetch those that are wanted.
         direct = records and not question.order
         wider = replace(window, limit=limit + 1)
         rows = _execute(cursor, relation.page(question, wider, records=direct, count=not known)).fetchall()
-        after, count = (0, self.dataset.count) if known else rows.pop()[:2]
+        extra = 0 if known else 1 if behind is None else 2
+        count, start = self._counted(rows[len(rows) - extra :], window)
+        del rows[len(rows) - extra :]
         more = len(rows) > limit
         del rows[limit:]
-        last = None
-        if rows:
-            row = rows[-1]
-            last = Behind(tuple(map(key_of, row[2 : 2 + len(question.order)])), row[1])
-        found = self._records(cursor, rows, question) if records else ()
-        return Matched(count, window.start if behind is None else count - after, found, last, more)
+        last = Behind(tuple(map(key_of, rows[-1][1:-1])), rows[-1][0]) if rows else None
+        found: Sequence[bytes] = ()
+        if direct:
+            found = [row[-1].encode() for row in rows]
+        elif records:
+            found = self._records(cursor, [row[-1] for row in rows])
+        return Matched(count, start, found, last, more)
 
-    def _records(
-        self, cursor: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]], question: Question
-    ) -> Sequence[bytes]:
-        if not question.order:
-            return [row[-1].encode() for row in rows]
-        wanted = [row[0] for row in rows]
-        statement = Statement(
-            f"SELECT rowid, r FROM {self._table.sql} WHERE rowid IN (SELECT unnest($1))", [wanted]
-        )
-        found = dict(_execute(cursor, statement).fetchall()) if wanted else {}
+    def _counted(self, counts: Sequence[tuple[Any, ...]], window: Window) -> tuple[int, int]:
+        """Return how many match, and the rank of the window's first."""
+        count = counts[-1][0] if counts else self.dataset.count
+        return count, window.start if window.behind is None else count - counts[0][0]
+
+    def _records(self, cursor: duckdb.DuckDBPyConnection, wanted: Sequence[int]) -> Sequence[bytes]:
+        """Return the records in rows of these numbers."""
+        if not wanted:
+            return ()
+        sql = f"SELECT rowid, r FROM {self._table.sql} WHERE rowid IN (SELECT unnest($1))"
+        found = dict(_execute(cursor, Statement(sql, [wanted])).fetchall())
         return [found[row].encode() for row in wanted]
 
     def _placed(self, cursor: duckdb.DuckDBPyConnection, question: Question, window: Window) -> Window:
@@ -181,9 +184,3 @@ def _as_of(kind: ColumnType, stored: Stored) -> Stored:
 
 def _execute(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> duckdb.DuckDBPyConnection:
     return cursor.execute(statement.sql, statement.values)
-
-
-def _row(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> tuple[Any, ...]:
-    """Return the one row of a statement that always has one."""
-    (row,) = _execute(cursor, statement).fetchall()
-    return tuple(row)

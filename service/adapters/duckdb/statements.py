@@ -56,36 +56,32 @@ class Relation:
         return Statement(f"SELECT {select} FROM {self.sql} {where}{order}{limit}{offset}", bound.values)
 
     def page(self, question: Question, window: Window, *, records: bool, count: bool) -> Statement:
-        """Return the statement of a page: row number, position, sort keys, and the record where wanted.
+        """Return the statement of a page: position, sort keys, and the record or else its row number.
 
-        With `count` a last row tells, in place of row number and position, how many match behind the place
-        where the window begins (0 without one) and how many in all.
+        With `count` a last row has, in place of the position, how many match; and where the window begins
+        behind a place, a row before it how many of them stand behind that.
         """
         keys = [self.columns[each.column].sql for each in question.order]
         bound = Bound()
-        select = ", ".join(["rowid", "p", *keys, *(["r"] if records else [])])
-        page = self.rows(question, window, select, bound)
+        page = self.rows(question, window, ", ".join(["p", *keys, "r" if records else "rowid"]), bound)
         if not count:
             return page
-        counted = self._counted(question, window.behind, bound)
-        nulls = ", NULL" * (len(keys) + records)
         # UNION ALL keeps the order of its parts, and of the rows in them.
-        sql = f"SELECT * FROM ({page.sql}) UNION ALL SELECT *{nulls} FROM (SELECT {counted})"
-        return Statement(sql, bound.values)
+        counted = self._counted(question, window.behind, bound, nulls=len(keys) + 1)
+        return Statement(f"({page.sql}) UNION ALL {counted}", bound.values)
 
     def counts(self, question: Question, behind: Behind | None) -> Statement:
-        """Return the statement that counts what matches behind a place (0 without one), and in all."""
+        """Return the statement that counts what matches: the last rows of `page` alone."""
         bound = Bound()
-        return Statement("SELECT " + self._counted(question, behind, bound), bound.values)
+        return Statement(self._counted(question, behind, bound), bound.values)
 
-    def _counted(self, question: Question, behind: Behind | None, bound: Bound) -> str:
-        """Return what counts all that match, and those of them behind a place."""
+    def _counted(self, question: Question, behind: Behind | None, bound: Bound, nulls: int = 0) -> str:
         where = self.where(question, bound)
-        after = "0"
+        count = "count(*)"
         if behind is not None:
             place = behind_condition(question, behind, self.columns, bound)
-            after = f"count(*) FILTER (WHERE {place})"
-        return f"{after}, count(*) FROM {self.sql} {where}"
+            count = f"unnest([count(*) FILTER (WHERE {place}), count(*)])"
+        return f"SELECT {count}{', NULL' * nulls} FROM {self.sql} {where}"
 
     def keys_at(self, question: Question, position: int) -> Statement:
         """Return the statement that reads the sort keys of the record at a position."""
