@@ -262,6 +262,7 @@ class Container(containers.DeclarativeContainer):
     )
     blobs = providers.Singleton(Blobs, documents)
     fibonacci_job = providers.Singleton(FibonacciJob, documents, seen, providers.Singleton(ChildFibonacci))
+    fibonacci_values = providers.Singleton(FibonacciValues, documents)
     load_job = providers.Singleton(LoadJob, loading, blobs, clock)
     export_job = providers.Singleton(
         ExportJob, reading, questions, views, blobs, providers.Singleton(QueryReader, registry), clock
@@ -269,14 +270,10 @@ class Container(containers.DeclarativeContainer):
     job_types = providers.Singleton(JobTypes, providers.List(fibonacci_job, load_job, export_job))
     job_store = providers.Singleton(JobStore, documents, clock)
     desk = providers.Singleton(Desk, job_store, job_types, queue, clock)
-    loads = providers.Singleton(
-        Loads,
-        loading,
-        desk,
-        providers.Singleton(
-            LoadOrders, desk, load_job, spool, blobs, documents, clock, settings.provided.max_upload_bytes
-        ),
+    load_orders = providers.Singleton(
+        LoadOrders, desk, load_job, spool, blobs, documents, clock, settings.provided.max_upload_bytes
     )
+    loads = providers.Singleton(Loads, loading, desk, load_orders)
     job_metrics = providers.Singleton(JobMetrics, metrics.provided.registry)
     worker = providers.Factory(
         Worker,
@@ -336,7 +333,7 @@ class Container(containers.DeclarativeContainer):
             FibonacciResource,
             desk,
             fibonacci_job,
-            providers.Singleton(FibonacciValues, documents),
+            fibonacci_values,
             seen,
             uploads,
         ),

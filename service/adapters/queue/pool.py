@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -52,10 +52,16 @@ class Pool:
             async with self._pool.acquire(timeout=self._timeout_s) as connection:
                 yield connection
 
-    async def listener(self) -> Any:
-        """Return a connection of its own, outside the pool. Raises `StoreUnavailable`."""
+    async def listener(self, channel: str, notified: Callable[[], None]) -> Any:
+        """Return a connection outside the pool that hears a channel. Raises `StoreUnavailable`."""
         with translated(self.place):
-            return await asyncpg.connect(self._url, timeout=self._timeout_s)
+            connection = await asyncpg.connect(self._url, timeout=self._timeout_s)
+            try:
+                await connection.add_listener(channel, lambda *_: notified())
+            except BaseException:
+                connection.terminate()
+                raise
+            return connection
 
     async def _prepare(self, connection: Any) -> None:
         if await connection.fetchval("SELECT to_regclass($1)", self._last) is None:

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Self
 
-from service.adapters.postgres.errors import translated
 from service.adapters.queue.pool import Pool
 
 LOOK_S = 1.0
@@ -40,6 +39,7 @@ class PostgresQueue:
     def __init__(self, url: str) -> None:
         self._pool = Pool(url, last="aerolite_jobs.rings_rung", make=_MAKE)
         self._listener: Any = None
+        self._listening = asyncio.Lock()
         self._rung = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -78,7 +78,6 @@ class PostgresQueue:
 
     async def _listen(self) -> None:
         """Keep one connection that is notified; it is made anew where it was lost."""
-        if self._listener is None or self._listener.is_closed():
-            self._listener = await self._pool.listener()
-            with translated(self._pool.place):
-                await self._listener.add_listener("aerolite_jobs", lambda *_: self._rung.set())
+        async with self._listening:
+            if self._listener is None or self._listener.is_closed():
+                self._listener = await self._pool.listener("aerolite_jobs", self._rung.set)

@@ -92,9 +92,13 @@ class Runner:
                 return TURN_S
         begun = await self._store.save(job.begun(self._owner, now, lease))
         if begun is None:
-            return None  # another worker was quicker; it takes the turn over
+            return None  # another worker was quicker, and has the turn, too
         tenure = Tenure(self._store, self._turns, self._clock, self._lease_s, begun, since)
-        tenure.turn = turn
+        if turn is not None:
+            tenure.turn = await self._turns.renew(turn, now + lease)
+            if tenure.turn is None:  # an attempt that was taken for dead has renewed it
+                await tenure.settle(lambda job, now: job.again(now))
+                return TURN_S
         self._watch.began(kind.name)
         outcome, again_in_s = "lost", None
         try:

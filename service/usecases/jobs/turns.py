@@ -17,17 +17,17 @@ class Turns:
         self._documents = documents
 
     async def take(self, job: Job, expires: datetime) -> Document | None:
-        """Return the turn of a job's key, or None where another job has it."""
+        """Return the turn of a job's key, or None where another job has it.
+
+        Of two workers who want the same job both may get it: whoever begins the job renews it.
+        """
         key = job.exclusive or ""
         body = {"job": job.id}
         taken = await self._documents.create(TURNS, key, body, expires=expires)
         if taken is not None:
             return taken
         holder = await self._documents.get(TURNS, key)
-        if holder is None or holder.body != body:
-            return None
-        # An attempt of this very job has had it, and is dead: otherwise the job would be leased.
-        return await self.renew(holder, expires)
+        return holder if holder is not None and holder.body == body else None
 
     async def renew(self, turn: Document, expires: datetime) -> Document | None:
         """Return a turn that goes on, or None where it was lost."""

@@ -1,0 +1,1 @@
+"""Jobs and workers, on every store with its doorbell."""
