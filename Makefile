@@ -22,6 +22,7 @@ check: $(READY)  ## Lint, format, types, arrows, contract lock
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/aerolite versions check
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .

@@ -21,6 +21,11 @@ class Commands(LazyGroup):
         LazyCommand("sample", "service.cli.sample:write_sample", "Write a sample file to standard output."),
         LazyCommand("keys", "service.cli.keys:keys", "Make, list and revoke API keys, and set their pins."),
         LazyCommand(
+            "versions",
+            "service.cli.versions:versions",
+            "List, scaffold, check and lock contracts, and see who uses them.",
+        ),
+        LazyCommand(
             "healthcheck",
             "service.cli.healthcheck:healthcheck",
             "Ask the server on this machine if it lives.",

@@ -10,6 +10,7 @@ from service.contracts.operations import OPERATIONS
 from service.contracts.registry import Registry
 
 LOCK = "contracts.lock"
+SURFACE = "surface.json"
 
 
 def registered() -> Registry:
