@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,12 +36,12 @@ def stack(engine: Engine, image: str) -> Iterator[Stack]:
 
 def query(stack: Stack, statement: str) -> Any:
     """Send a statement to /query and return the answer's body."""
-    answer = stack.api.request(
-        "POST",
-        "/query",
-        body=json.dumps({"query": statement}).encode(),
-        headers={**NEWEST_CONTRACT, "Content-Type": "application/json"},
-    )
+    body = json.dumps({"query": statement}).encode()
+    kind = {"Content-Type": "application/json"} | NEWEST_CONTRACT
+    answer = stack.api.request("POST", "/query", body=body, headers=kind)
+    if answer.status == 503:  # nothing was done: the connection went down with PostgreSQL
+        time.sleep(int(answer.headers["retry-after"]))
+        answer = stack.api.request("POST", "/query", body=body, headers=kind)
     assert answer.status == 200, answer
     return answer.json() if answer.headers["content-type"].startswith("application/json") else None
 
@@ -102,13 +103,7 @@ def test_the_jobs_results_move_to_postgresql(stack: Stack) -> None:
     )
     assert accepted.status == 202, accepted
     wait_until(lambda: 90 in stack.api.get("/fibonacci").json()["seen"], "F(90) is computed")
-    tables = psql(
-        stack,
-        "select string_agg(query_to_xml('select * from ' || quote_ident(schemaname) || '.' "
-        "|| quote_ident(tablename), true, false, '')::text, '') from pg_tables "
-        "where schemaname not in ('pg_catalog', 'information_schema')",
-    )
-    assert "90" in tables
+    assert psql(stack, "select index from aerolite_jobs.seen") == "90"
     stack.down()
     stack.up()
     assert 90 in stack.api.get("/fibonacci").json()["seen"]
