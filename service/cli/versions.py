@@ -54,7 +54,7 @@ def list_versions() -> None:
 def new(
     day: Annotated[str, typer.Argument(metavar="DATE", help="The contract's day, such as 2027-01-15.")],
     description: Annotated[str, typer.Argument(help="What changes, for clients, in a sentence.")],
-    root: Root = PACKAGE.parents[1],
+    root: Root = Path(),
 ) -> None:
     """Write a contract's module, its golden files and its entry in the changelog."""
     registry = _registry()
