@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple, Self
 
@@ -118,21 +118,21 @@ class View:
         Members that it does not see stay as they are, and so does what it wrote back as it was. Raises
         `TypeMismatch`, `InvalidContent`.
         """
-        fresh = _members.decode(shown)
+        old = _members.decode(stored)
         members: dict[str, msgspec.Raw] = {}
-        for name, old in _members.decode(stored).items():
-            seen = self._by_stored.get(name)
-            if seen is None:
-                members[name] = old
-            elif seen.name in fresh:
-                members[name] = msgspec.Raw(seen.put(bytes(fresh.pop(seen.name)), bytes(old)))
-        for name, raw in fresh.items():
+        for name, raw in _members.decode(shown).items():
             seen = self._by_name.get(name)
             if seen is None:
                 members[self.stored_name(name)] = raw
+                continue
+            before = old.get(seen.stored)
+            if before is not None:
+                members[seen.stored] = msgspec.Raw(seen.put(bytes(raw), bytes(before)))
             elif not seen.shows_unsaid(bytes(raw)):
                 members[seen.stored] = msgspec.Raw(seen.put(bytes(raw)))
-        return msgspec.json.encode(members)
+        unseen = {name for name in old if name not in self._by_stored}
+        names = woven(list(old), list(members), unseen) if unseen else members
+        return msgspec.json.encode({name: members.get(name, old.get(name)) for name in names})
 
     def stored_columns(self, shown: Sequence[Column], *, replacing: bool = False) -> tuple[Column, ...]:
         """Return the dataset's columns after a write, given those that the client sees then.
@@ -152,8 +152,8 @@ class View:
             )
         if not replacing:
             return tuple({**old, **written}.values())
-        kept = [name for name in old if name not in written and self._stays(name)]
-        return tuple(_woven(list(old.values()), list(written.values()), set(kept)))
+        kept = {name for name in old if name not in written and self._stays(name)}
+        return tuple({**old, **written}[name] for name in woven(list(old), list(written), kept))
 
     def _stays(self, stored: str) -> bool:
         seen = self._by_stored.get(stored)
@@ -169,14 +169,14 @@ class View:
         return stored
 
 
-def _woven(old: Sequence[Column], new: Sequence[Column], kept: set[str]) -> list[Column]:
-    """Return the new columns, and those kept of the old ones each behind the one that it stood behind."""
-    woven = list(new)
-    before: str | None = None
-    for column in old:
-        if column.name in kept:
-            names = [each.name for each in woven]
-            woven.insert(names.index(before) + 1 if before is not None else 0, column)
-        if column.name in kept or any(each.name == column.name for each in new):
-            before = column.name
-    return woven
+def woven(old: Sequence[str], new: Sequence[str], kept: Collection[str]) -> list[str]:
+    """Return the new names, and the old ones that are kept, each behind the one that it stood behind."""
+    names = list(new)
+    present = {*new, *kept}
+    place = 0
+    for name in old:
+        if name in kept:
+            names.insert(place, name)
+        if name in present:
+            place = names.index(name) + 1
+    return names

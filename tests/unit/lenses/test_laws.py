@@ -35,9 +35,19 @@ def test_writing_back_what_was_read_changes_nothing(kind: str | None) -> None:
         for typed in (False, True):
             shape = compile_shape(view.columns, typed=typed, lens=view.lens)
             shown = stored if shape is None else shape([stored])[0]
-            assert view.put(shown, stored) == msgspec.json.format(stored, indent=-1)
+            assert view.put(shown, stored) == _respelled(view, shown, stored)
 
     law()
+
+
+def _respelled(view: View, shown: bytes, stored: bytes) -> bytes:
+    """Return the record, with such values of columns without steps as the client has spelled them (`5` for `"5"`)."""
+    members = msgspec.json.decode(stored, type=dict[str, msgspec.Raw])
+    written = msgspec.json.decode(shown, type=dict[str, msgspec.Raw])
+    for each in view.seen:
+        if not each.steps and each.stored in members:
+            members[each.stored] = written[each.name]
+    return msgspec.json.encode(members)
 
 
 @pytest.mark.parametrize("kind", KINDS)
