@@ -16,6 +16,7 @@ class Commands(LazyGroup):
     lazy_commands = (
         LazyCommand("serve", "service.cli.serve:serve", "Serve the API until told to stop."),
         LazyCommand("worker", "service.cli.worker:worker", "Run jobs until told to stop."),
+        LazyCommand("jobs", "service.cli.jobs:jobs", "List, start, watch and cancel jobs."),
         LazyCommand("load", "service.cli.load:load", "Make datasets of files."),
         LazyCommand("change", "service.cli.change:change", "Change a dataset's columns from a day on."),
         LazyCommand("sample", "service.cli.sample:write_sample", "Write a sample file to standard output."),

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE
+from contextlib import suppress
 
 from service.domain.fibonacci import fibonacci
 
@@ -34,8 +35,9 @@ class ChildFibonacci:
                 output, _ = await child.communicate()
             finally:
                 if child.returncode is None:
-                    child.kill()
-                    await child.wait()
+                    with suppress(ProcessLookupError):
+                        child.kill()
+                    await child.communicate()  # to the end of its output, so that nothing stays open
         if child.returncode != 0:
             raise ChildProcessError(f"The child that computed F({index}) ended with {child.returncode}.")
         return output.decode()
