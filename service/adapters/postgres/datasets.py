@@ -112,10 +112,12 @@ class PostgresDatasets:
             dataset, row = await self._read(_BY_KEY, name, digest(key))
             if row["record"] is None:
                 raise commits.key_not_found(name, key)
-        else:
-            dataset, row = await self._read(_BY_POSITION, name, position or 0)
+        elif position is not None:
+            dataset, row = await self._read(_BY_POSITION, name, position)
             if row["record"] is None:
-                raise commits.position_not_found(name, position or 0)
+                raise commits.position_not_found(name, position)
+        else:
+            raise ValueError("Give a key or a position.")
         return StoredRecord(dataset, row["position"], row["record"])
 
     @asynccontextmanager
