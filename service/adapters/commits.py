@@ -60,8 +60,21 @@ def present(head: Head) -> Dataset:
     return head.dataset
 
 
-def replaced(head: Head, schema: Schema, now: datetime, *, count: int, size_bytes: int) -> Dataset:
-    """Return the revision whose records are all new; its number is that of the generation too."""
+def replaced(
+    head: Head,
+    schema: Schema,
+    now: datetime,
+    *,
+    count: int,
+    size_bytes: int,
+    origin: Dataset | None = None,
+) -> Dataset:
+    """Return the revision whose records are all new; its number is that of the generation too.
+
+    `origin` is the revision of another store that it is a copy of.
+    """
+    if origin is not None:
+        return _restored(head, schema, origin, count=count, size_bytes=size_bytes)
     before = head.dataset
     return Dataset(
         name=head.name,
@@ -103,6 +116,28 @@ def changed(
 def deleted(head: Head) -> Dataset:
     """Return what a deletion leaves: a name and its revision."""
     return Dataset(head.name, revision=head.revision + 1)
+
+
+def _restored(head: Head, schema: Schema, origin: Dataset, *, count: int, size_bytes: int) -> Dataset:
+    """Return the origin's revision, with other numbers where the name has used up those."""
+    before = head.dataset
+    revision = max(origin.revision, head.revision + 1)
+    follows = before is not None and (before.created, before.generation) == (
+        origin.created,
+        origin.generation,
+    )
+    kept = revision == origin.revision and (follows or head.revision < origin.generation)
+    counted = _counted(head, schema)
+    version = max(counted.version, origin.schema.version)
+    return replace(
+        origin,
+        name=head.name,
+        revision=revision,
+        generation=origin.generation if kept else revision,
+        count=count,
+        size_bytes=size_bytes,
+        schema=counted if version == counted.version else replace(schema, version=version),
+    )
 
 
 def _counted(head: Head, schema: Schema) -> Schema:

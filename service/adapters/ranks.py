@@ -9,7 +9,7 @@ buckets of one group, then among the at most 256 records of one bucket; so every
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 BUCKET = 256
@@ -61,6 +61,55 @@ class Holes:
     def live_before(self, segment: int) -> int:
         """Return how many live records stand before a segment; all before it must be fully allotted."""
         return segment * self._size - self._gone[bisect_left(self._segments, segment)]
+
+
+class Gaps:
+    """Finds and counts the holes between positions that come in ascending order.
+
+    `counts` are the holes of each bucket that has some; of a whole dataset of 10,000,000 records that is at
+    most 39,063 numbers.
+    """
+
+    __slots__ = ("_next", "counts")
+
+    def __init__(self) -> None:
+        self._next = 0
+        self.counts: dict[int, int] = {}
+
+    def before(self, position: int) -> range:
+        """Return the holes between the last position and this one, which is taken."""
+        gap = self.until(position)
+        self._next = position + 1
+        return gap
+
+    def until(self, end: int) -> range:
+        """Return the holes between the last position and the end. Raises `ValueError` where it is before."""
+        gap = range(self._next, end)
+        if end < self._next:
+            raise ValueError(f"Position {end} does not ascend: {self._next} is next.")
+        start = self._next
+        while start < end:
+            bucket = start // BUCKET
+            stop = min(end, (bucket + 1) * BUCKET)
+            self.counts[bucket] = self.counts.get(bucket, 0) + stop - start
+            start = stop
+        self._next = end
+        return gap
+
+    def add(self, positions: Sequence[int]) -> None:
+        """Take positions."""
+        if positions and positions[0] == self._next and positions[-1] - positions[0] == len(positions) - 1:
+            self._next = positions[-1] + 1  # no holes, as in most batches: they ascend, so these are all
+            return
+        for position in positions:
+            self.before(position)
+
+    def groups(self) -> dict[int, int]:
+        """Return the holes of each group that has some."""
+        groups: dict[int, int] = {}
+        for bucket, holes in self.counts.items():
+            groups[bucket // BUCKETS] = groups.get(bucket // BUCKETS, 0) + holes
+        return groups
 
 
 NO_HOLES = Holes(GROUP, ())

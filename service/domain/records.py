@@ -13,8 +13,10 @@ BATCH_RECORDS = 10_000
 class Batch:
     """Some records in order, with their key values where the dataset has a key (else `keys` is None).
 
-    At most about `BATCH_BYTES` or `BATCH_RECORDS`; a single larger record is a batch of its own.
+    At most about `BATCH_BYTES` or `BATCH_RECORDS`; a single larger record is a batch of its own. `positions`
+    are where a restored dataset's records stand, ascending; all others get theirs from the store.
     """
 
     records: Sequence[bytes]
     keys: Sequence[str] | None = None
+    positions: Sequence[int] | None = None

@@ -221,6 +221,10 @@ class Datasets(Protocol):
         """Return all datasets, sorted by name (by code point)."""
         ...
 
+    async def names(self) -> list[str]:
+        """Return every name that ever had a dataset, deleted or not, sorted (by code point)."""
+        ...
+
     async def last_revision(self, name: str) -> int:
         """Return the newest revision the name ever had, deleted or not; 0 where it never existed."""
         ...
@@ -241,10 +245,18 @@ class Datasets(Protocol):
         """Hold the current revision for reading. Entering raises `DatasetNotFound`."""
         ...
 
-    def replace(self, name: str) -> AbstractAsyncContextManager[Writer]:
+    def replace(self, name: str, origin: Dataset | None = None) -> AbstractAsyncContextManager[Writer]:
         """Stage a whole new generation of the dataset, which is created if absent.
 
         Positions start at 0. Readers go on with the old generation, which stays readable for 10 minutes.
+
+        `origin` restores that revision of another store: every batch then brings its `positions`, which
+        ascend and lie before `origin.next_position`, and the commit takes over the origin's `revision`,
+        `generation`, `next_position`, `edits`, `created`, `updated` and, of the schema, the `version`; so
+        cursors, addresses and ETags go on. Numbers that the name has used up for something else are never
+        given again: where its last revision is not before the origin's, the copy is the one after that (a
+        generation of its own); where only the generation was used, by other records than the origin's
+        (told by `created`), the generation is the revision's number.
         """
         ...
 
@@ -300,12 +312,16 @@ class Datasets(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A small versioned JSON document: `version` counts its writes from 1; `tag` is a label to list by."""
+    """A small versioned JSON document: `version` counts its writes from 1; `tag` is a label to list by.
+
+    `expires` is when it goes away (None: never), at least to the millisecond; two documents may differ in it.
+    """
 
     id: str
     body: dict[str, Any]
     version: int
     tag: str = ""
+    expires: datetime | None = field(default=None, compare=False)
 
 
 class Documents(Protocol):
@@ -368,6 +384,17 @@ class Documents(Protocol):
         """Add to the numeric members of a document of counters, atomically, creating it if absent.
 
         Such a document is read with `get` and written with nothing but `add`.
+        """
+        ...
+
+    async def kinds(self) -> Sequence[str]:
+        """Return every kind that has documents, sorted; of some there may be none any more."""
+        ...
+
+    async def restore(self, kind: str, documents: Sequence[Document]) -> None:
+        """Store documents as they are elsewhere, version, tag and expiry too, in place of what has their ids.
+
+        Each is stored whole or not at all. A document of counters goes on counting.
         """
         ...
 

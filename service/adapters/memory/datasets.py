@@ -45,6 +45,11 @@ class MemoryDatasets:
         heads = (self._state.names[name].head for name in sorted(self._state.names))
         return [head.dataset for head in heads if head.dataset is not None]
 
+    async def names(self) -> list[str]:
+        """Return every name that ever had a dataset."""
+        await self._state.reach()
+        return sorted(self._state.names)
+
     async def last_revision(self, name: str) -> int:
         """Return the newest revision the name ever had."""
         await self._state.reach()
@@ -75,10 +80,10 @@ class MemoryDatasets:
         yield self._held(name)
 
     @asynccontextmanager
-    async def replace(self, name: str) -> AsyncIterator[MemoryWriter]:
+    async def replace(self, name: str, origin: Dataset | None = None) -> AsyncIterator[MemoryWriter]:
         """Stage a whole new generation."""
         await self._state.reach()
-        yield MemoryWriter(self._state, self._clock, name, None)
+        yield MemoryWriter(self._state, self._clock, name, None, origin)
 
     @asynccontextmanager
     async def append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +38,7 @@ class MemoryDocuments:
         await self._state.reach()
         if self._live(kind, id) is not None:
             return None
-        return self._store(kind, Document(id, body, 1, tag), expires)
+        return self._store(kind, Document(id, body, 1, tag, expires))
 
     async def update(
         self,
@@ -54,7 +55,7 @@ class MemoryDocuments:
         before = self._live(kind, id)
         if before is None or before.version != version:
             return None
-        return self._store(kind, Document(id, body, version + 1, tag), expires)
+        return self._store(kind, Document(id, body, version + 1, tag, expires))
 
     async def remove(self, kind: str, id: str, *, version: int | None = None) -> bool:
         """Remove a document."""
@@ -88,7 +89,18 @@ class MemoryDocuments:
         body = before.body
         for member, amount in amounts.items():
             body[member] = body.get(member, 0) + amount
-        self._store(kind, Document(id, body, before.version + 1, before.tag), None)
+        self._store(kind, Document(id, body, before.version + 1, before.tag))
+
+    async def kinds(self) -> Sequence[str]:
+        """Return every kind that has documents."""
+        await self._state.reach()
+        return sorted({kind for kind, _ in self._state.documents})
+
+    async def restore(self, kind: str, documents: Sequence[Document]) -> None:
+        """Store documents as they are elsewhere."""
+        await self._state.reach()
+        for document in documents:
+            self._store(kind, document)
 
     def _live(self, kind: str, id: str) -> Document | None:
         kept = self._state.documents.get((kind, id))
@@ -96,13 +108,12 @@ class MemoryDocuments:
             return None
         return _copied(kept.value)
 
-    def _store(self, kind: str, document: Document, expires: datetime | None) -> Document:
+    def _store(self, kind: str, document: Document) -> Document:
         document = _copied(document)
-        self._state.documents[kind, document.id] = Expiring(document, expires)
+        self._state.documents[kind, document.id] = Expiring(document, document.expires)
         return _copied(document)
 
 
 def _copied(document: Document) -> Document:
     """Return a document that shares nothing with this one, as if it had been to a store and back."""
-    body = load_body(dump_body(document.body))
-    return Document(document.id, body, document.version, document.tag)
+    return replace(document, body=load_body(dump_body(document.body)))

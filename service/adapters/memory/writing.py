@@ -6,27 +6,38 @@ from collections.abc import Sequence
 
 from service.adapters import commits
 from service.adapters.memory.state import MemoryState, Name, Records
-from service.domain.datasets import Schema
+from service.domain.datasets import Dataset, Schema
 from service.domain.records import Batch
 from service.ports.clock import Clock
 from service.ports.storage import NO_GUARD, Commit, Guard, OnConflict
 
 
 class MemoryWriter:
-    """A staged write; `on_conflict` is None where it replaces."""
+    """A staged write; `on_conflict` is None where it replaces, and `origin` what it restores, if it does."""
 
-    def __init__(self, state: MemoryState, clock: Clock, name: str, on_conflict: OnConflict | None) -> None:
+    def __init__(
+        self,
+        state: MemoryState,
+        clock: Clock,
+        name: str,
+        on_conflict: OnConflict | None,
+        origin: Dataset | None = None,
+    ) -> None:
         self._state = state
         self._clock = clock
         self._name = name
         self._on_conflict = on_conflict
+        self._origin = origin
         self._staged: list[tuple[bytes, str | None]] = []
+        self._positions: list[int] = []
 
     async def add(self, batch: Batch) -> None:
         """Stage records."""
         await self._state.reach()
         keys: Sequence[str | None] = batch.keys or [None] * len(batch.records)
         self._staged.extend(zip(batch.records, keys, strict=True))
+        end = len(self._positions)
+        self._positions += batch.positions or range(end, end + len(batch.records))
 
     async def commit(self, schema: Schema, guard: Guard = NO_GUARD) -> Commit:
         """Make what was staged the new revision."""
@@ -42,7 +53,7 @@ class MemoryWriter:
 
     def _replace(self, entry: Name, schema: Schema) -> Commit:
         entry.records = Records()
-        for position, (record, key) in enumerate(self._staged):
+        for position, (record, key) in zip(self._positions, self._staged, strict=True):
             if key is not None and key in entry.records.keys:
                 raise commits.duplicate_key(key)
             entry.records.append(position, record, key)
@@ -53,8 +64,9 @@ class MemoryWriter:
             self._clock.now(),
             count=count,
             size_bytes=sum(len(record) for record, _ in self._staged),
+            origin=self._origin,
         )
-        return Commit(dataset, added=count, first_position=0 if count else None)
+        return Commit(dataset, added=count, first_position=self._positions[0] if count else None)
 
     def _append(self, entry: Name, schema: Schema) -> Commit:
         first = position = commits.present(entry.head).next_position

@@ -31,6 +31,8 @@ _ALL = f"SELECT {COLUMNS} FROM aerolite.datasets AS d WHERE d.lot <> 0 ORDER BY 
 
 _ONE = f"SELECT {COLUMNS} FROM aerolite.datasets AS d WHERE d.name = $1 AND d.lot <> 0"  # noqa: S608 - constants
 
+_NAMES = "SELECT name FROM aerolite.datasets ORDER BY name"
+
 _LAST_REVISION = "SELECT revision FROM aerolite.datasets WHERE name = $1"
 
 # The schema is left out where the revision is the one that was seen last ($2).
@@ -95,6 +97,11 @@ class PostgresDatasets:
         found = (dataset_of(row, self._seen.get(row["name"])) for row in rows)
         return [dataset for dataset in found if dataset is not None]
 
+    async def names(self) -> list[str]:
+        """Return every name that ever had a dataset."""
+        async with self._connections.link(Lane.READ) as link:
+            return [row["name"] for row in await link.fetch(_NAMES)]
+
     async def last_revision(self, name: str) -> int:
         """Return the newest revision the name ever had."""
         async with self._connections.link(Lane.READ) as link:
@@ -132,10 +139,10 @@ class PostgresDatasets:
             yield PostgresSnapshot(link, dataset, row["lot"])
 
     @asynccontextmanager
-    async def replace(self, name: str) -> AsyncIterator[ReplaceWriter]:
+    async def replace(self, name: str, origin: Dataset | None = None) -> AsyncIterator[ReplaceWriter]:
         """Stage a whole new generation."""
         async with AsyncExitStack() as stack:
-            yield ReplaceWriter(self._connections, self._clock, name, stack)
+            yield ReplaceWriter(self._connections, self._clock, name, stack, origin)
 
     @asynccontextmanager
     async def append(

@@ -12,7 +12,7 @@ from service.adapters.postgres.connections import Connections, Lane, Row
 from service.ports.clock import Clock
 from service.ports.storage import Document
 
-_COLUMNS = "id, body, version, tag"
+_COLUMNS = "id, body, version, tag, expires"
 
 _LIVE = "(expires IS NULL OR expires > $3)"
 
@@ -50,6 +50,22 @@ INSERT INTO aerolite.documents AS d (kind, id, version, body, tag) VALUES ($1, $
 ON CONFLICT (kind, id) DO UPDATE SET version = d.version
 RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
+_KINDS = """
+WITH RECURSIVE known (kind) AS (
+    (SELECT kind FROM aerolite.documents ORDER BY kind LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.kind FROM aerolite.documents AS d WHERE d.kind > known.kind ORDER BY d.kind LIMIT 1)
+    FROM known WHERE known.kind IS NOT NULL
+)
+SELECT kind FROM known WHERE kind IS NOT NULL ORDER BY kind
+"""
+
+_RESTORE = """
+INSERT INTO aerolite.documents (kind, id, version, body, tag, expires) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (kind, id) DO UPDATE
+SET version = excluded.version, body = excluded.body, tag = excluded.tag, expires = excluded.expires
+"""
+
 _COUNT = "UPDATE aerolite.documents SET version = version + 1, body = $3 WHERE kind = $1 AND id = $2"
 
 
@@ -129,6 +145,20 @@ class PostgresDocuments:
             await link.execute(_COUNT, kind, id, dump_body(body))
             await link.commit()
 
+    async def kinds(self) -> Sequence[str]:
+        """Return every kind that has documents."""
+        async with self._connections.link(Lane.READ) as link:
+            return [row["kind"] for row in await link.fetch(_KINDS)]
+
+    async def restore(self, kind: str, documents: Sequence[Document]) -> None:
+        """Store documents as they are elsewhere, in one transaction."""
+        async with self._connections.link(Lane.WRITE) as link:
+            await link.execute(transactions.BEGIN)
+            for one in documents:
+                body = dump_body(one.body)
+                await link.execute(_RESTORE, kind, one.id, one.version, body, one.tag, one.expires)
+            await link.commit()
+
     async def _write(self, query: str, *arguments: object) -> Document | None:
         """Run a statement that writes one document or none, and return which."""
         async with self._connections.link(Lane.WRITE) as link:
@@ -141,4 +171,4 @@ class PostgresDocuments:
 
 
 def _document(row: Row) -> Document:
-    return Document(row["id"], load_body(row["body"]), row["version"], row["tag"])
+    return Document(row["id"], load_body(row["body"]), row["version"], row["tag"], row["expires"])

@@ -19,7 +19,8 @@ from service.adapters.postgres.connections import Connections, Lane, Link
 from service.adapters.postgres.errors import DigestTaken
 from service.adapters.postgres.merging import Merged
 from service.adapters.postgres.rows import digest
-from service.domain.datasets import Schema
+from service.adapters.ranks import BUCKET, GROUP, Gaps
+from service.domain.datasets import Dataset, Schema
 from service.domain.errors import AeroliteError, StoreUnavailable
 from service.domain.records import Batch
 from service.ports.clock import Clock
@@ -96,16 +97,32 @@ class PostgresWriter(ABC):
 class ReplaceWriter(PostgresWriter):
     """Fills a lot of its own, to which the commit then points."""
 
-    _lot = 0
+    def __init__(
+        self,
+        connections: Connections,
+        clock: Clock,
+        name: str,
+        stack: AsyncExitStack,
+        origin: Dataset | None = None,
+    ) -> None:
+        super().__init__(connections, clock, name, stack)
+        self._origin = origin
+        self._gaps = Gaps()
+        self._first: int | None = None
+        self._lot = 0
 
     async def _stage(self, link: Link, batch: Batch, first: int) -> None:
         lot = await self._own_lot(link)
         keys = repeat(None) if batch.keys is None else map(digest, batch.keys)
+        positions = count(first) if batch.positions is None else batch.positions
+        if batch.positions:
+            self._gaps.add(batch.positions)
+            self._first = batch.positions[0] if self._first is None else self._first
         try:
             await link.copy(
                 ("aerolite", "records"),
                 ("lot", "position", "key", "record"),
-                zip(repeat(lot), count(first), keys, batch.records, strict=False),
+                zip(repeat(lot), positions, keys, batch.records, strict=False),
             )
         except DigestTaken as taken:
             raise commits.duplicate_key(_key_of(batch, taken.digest)) from None
@@ -114,9 +131,22 @@ class ReplaceWriter(PostgresWriter):
         await self._stage_held(link)
         now = self._clock.now()
         before = await transactions.lock(link, self._name, guard, now, creates=True)
-        dataset = commits.replaced(before.head, schema, now, count=self._count, size_bytes=self._size_bytes)
-        commit = Commit(dataset, added=self._count, first_position=0 if self._count else None)
-        return await transactions.store(link, before, commit, await self._own_lot(link), guard, now)
+        lot = await self._own_lot(link)
+        if self._origin is not None:
+            await self._count_gaps(link, lot, self._origin.next_position)
+        dataset = commits.replaced(
+            before.head, schema, now, count=self._count, size_bytes=self._size_bytes, origin=self._origin
+        )
+        first = (self._first or 0) if self._count else None
+        commit = Commit(dataset, added=self._count, first_position=first)
+        return await transactions.store(link, before, commit, lot, guard, now)
+
+    async def _count_gaps(self, link: Link, lot: int, end: int) -> None:
+        self._gaps.until(end)
+        sizes = ((BUCKET, self._gaps.counts), (GROUP, self._gaps.groups()))
+        rows = [(lot, size, segment, gone) for size, counts in sizes for segment, gone in counts.items()]
+        if rows:
+            await link.copy(("aerolite", "holes"), ("lot", "size", "segment", "gone"), rows)
 
     async def _own_lot(self, link: Link) -> int:
         if not self._lot:

@@ -40,9 +40,9 @@ class Node:
             try:
                 exchange.sent = True
                 replies = await _spoken(connection, commands)
-                if len(commands) == 1 and isinstance(replies[0], NoScriptError):
+                if all(isinstance(reply, NoScriptError) for reply in replies):
                     # The server does not know the script yet, or forgot it in a restart: nothing was done.
-                    replies = await _spoken(connection, [_in_full(commands[0])])
+                    replies = await _spoken(connection, map(_in_full, commands))
                 return replies
             finally:
                 await self._pool.release(connection)

@@ -52,9 +52,12 @@ class RedisDatasets:
 
     async def datasets(self) -> list[Dataset]:
         """Return all datasets, sorted by name."""
-        names = sorted(name.decode() for name in await self._wire.call("SMEMBERS", self._names_key))
-        entries = await self._heads.look_at_all(names)
+        entries = await self._heads.look_at_all(await self.names())
         return [entry.head.dataset for entry in entries if entry.head.dataset is not None]
+
+    async def names(self) -> list[str]:
+        """Return every name that ever had a dataset."""
+        return sorted(name.decode() for name in await self._wire.call("SMEMBERS", self._names_key))
 
     async def last_revision(self, name: str) -> int:
         """Return the newest revision the name ever had."""
@@ -77,9 +80,9 @@ class RedisDatasets:
         yield RedisSnapshot(self._reader, view)
 
     @asynccontextmanager
-    async def replace(self, name: str) -> AsyncIterator[Replacement]:
+    async def replace(self, name: str, origin: Dataset | None = None) -> AsyncIterator[Replacement]:
         """Stage a whole new generation."""
-        async with replacement(self._committer, name) as writer:
+        async with replacement(self._committer, name, origin) as writer:
             yield writer
 
     @asynccontextmanager

@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from service.adapters.codec import dump_body, load_body
 from service.adapters.redis.connections import Wire
-from service.adapters.redis.scripts import COUNT, WRITE_DOCUMENT, Command, Word
+from service.adapters.redis.scripts import COUNT, RESTORE_DOCUMENT, WRITE_DOCUMENT, Command, Word
 from service.adapters.redis.writing import milliseconds
 from service.ports.clock import Clock
 from service.ports.storage import Document
@@ -31,6 +31,8 @@ class RedisDocuments:
         self._wire = wire
         self._clock = clock
         self._prefix = prefix
+        self._kinds_key = f"{prefix}:kinds"
+        self._noted: set[str] = set()
 
     async def get(self, kind: str, id: str) -> Document | None:
         """Return the document, or None."""
@@ -87,20 +89,32 @@ class RedisDocuments:
 
     async def add(self, kind: str, id: str, amounts: dict[str, int]) -> None:
         """Add to the numeric members of a document of counters."""
+        await self._note(kind)
         words = [word for member in amounts.items() for word in member]
         await self._wire.script(
             COUNT, [self._key(kind, f"d:{id}"), self._key(kind, "index")], [id, *words], commits=True
         )
 
+    async def kinds(self) -> Sequence[str]:
+        """Return every kind that has documents."""
+        return sorted(kind.decode() for kind in await self._wire.call("SMEMBERS", self._kinds_key))
+
+    async def restore(self, kind: str, documents: Sequence[Document]) -> None:
+        """Store documents as they are elsewhere, each in one step."""
+        await self._note(kind)
+        commands = [self._restoration(kind, document) for document in documents]
+        if commands:
+            await self._wire.run(commands, commits=True)
+
     async def sweep(self, now: datetime) -> int:
         """Remove expired documents; return how many."""
         removed = 0
-        for kind in await self._wire.call("SMEMBERS", f"{self._prefix}:kinds"):
-            expiry = self._key(kind.decode(), "expiry")
+        for kind in await self.kinds():
+            expiry = self._key(kind, "expiry")
             limits = ("-inf", milliseconds(now), "LIMIT", 0, _SWEPT_AT_ONCE)
             while ids := await self._wire.call("ZRANGEBYSCORE", expiry, *limits):
                 for id_ in ids:
-                    removed += await self._script(kind.decode(), id_.decode(), "expired", "", "", now=now)
+                    removed += await self._script(kind, id_.decode(), "expired", "", "", now=now)
         return removed
 
     async def _write(
@@ -112,13 +126,27 @@ class RedisDocuments:
         tag: str,
         expires: datetime | None,
     ) -> Document | None:
-        if expires is not None:
-            # For the sweep, in a key of another slot.
-            await self._wire.call("SADD", f"{self._prefix}:kinds", kind)
+        await self._note(kind, anew=expires is not None)
         stored = dump_body(body)
         expires_ms = "" if expires is None else milliseconds(expires)
         version = await self._script(kind, id, expected, tag, expires_ms, stored)
-        return Document(id, load_body(stored), version, tag) if version else None
+        return Document(id, load_body(stored), version, tag, expires) if version else None
+
+    async def _note(self, kind: str, *, anew: bool = False) -> None:
+        """List a kind, in a key of another slot: for the sweep each time, lest that was lost."""
+        if anew or kind not in self._noted:
+            await self._wire.call("SADD", self._kinds_key, kind)
+            self._noted.add(kind)
+
+    def _restoration(self, kind: str, document: Document) -> Command:
+        keys = [self._key(kind, f"d:{document.id}"), self._key(kind, "index"), self._key(kind, "expiry")]
+        expires_ms: Word = "" if document.expires is None else milliseconds(document.expires)
+        fields: list[Word] = ["version", document.version, "tag", document.tag]
+        if _countable(document):
+            fields += [word for name, value in document.body.items() for word in (f"+{name}", value)]
+        else:
+            fields += ["body", dump_body(document.body), "expires_ms", expires_ms]
+        return RESTORE_DOCUMENT.call(keys, [document.id, document.tag, expires_ms, *fields])
 
     async def _script(
         self,
@@ -164,10 +192,18 @@ class RedisDocuments:
         expires_ms = stored[b"expires_ms"]
         if expires_ms and int(expires_ms) <= milliseconds(self._clock.now()):
             return None
-        return Document(id, load_body(stored[b"body"]), version, tag)
+        expires = datetime.fromtimestamp(int(expires_ms) / 1000, UTC) if expires_ms else None
+        return Document(id, load_body(stored[b"body"]), version, tag, expires)
 
     def _key(self, kind: str, part: str) -> str:
         return f"{self._prefix}:{{doc:{kind}}}:{part}"
+
+
+def _countable(document: Document) -> bool:
+    """Tell whether a document may be one of counters: stored as such it reads the same, and can count."""
+    values = document.body.values()
+    numbers = all(type(value) is int and abs(value) < 1 << 63 for value in values)
+    return bool(values) and numbers and document.expires is None
 
 
 def _counters(stored: dict[bytes, bytes]) -> dict[str, int]:

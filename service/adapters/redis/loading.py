@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from service.adapters import commits
+from service.adapters.ranks import Gaps
 from service.adapters.redis.indexing import PendingIndex
 from service.adapters.redis.layout import Entry, Keys, index_entry, pack_row, write_entry
 from service.adapters.redis.placing import push, steps
+from service.adapters.redis.restoring import hollow, mark, spread
 from service.adapters.redis.scripts import Command
 from service.adapters.redis.writing import ANY_TOKEN, NO_FENCE, Change, Committer, Fence
-from service.domain.datasets import Schema
+from service.domain.datasets import Dataset, Schema
 from service.domain.errors import DuplicateKey, OutcomeUnknown, StoreError, StoreUnavailable
 from service.domain.records import Batch
 from service.ports.storage import NO_GUARD, Commit, Guard
@@ -95,14 +97,20 @@ def retire(committer: Committer, keys: Keys, entry: Entry) -> list[Command]:
 
 
 class Replacement:
-    """Stages a whole new body; see `Writer`."""
+    """Stages a whole new body; see `Writer`. `origin` is what it restores."""
 
-    def __init__(self, committer: Committer, name: str, staging: Staging) -> None:
+    def __init__(
+        self, committer: Committer, name: str, staging: Staging, origin: Dataset | None = None
+    ) -> None:
         self._committer = committer
         self._name = name
         self._keys = committer.heads.keys(name)
         self._staging = staging
         self._index = PendingIndex(committer.wire, self._keys, staging.body)
+        self._origin = origin
+        self._gaps = Gaps()
+        self._first: int | None = None
+        self._end = 0
         self._count = 0
         self._size_bytes = 0
         self._duplicate: DuplicateKey | None = None
@@ -111,17 +119,40 @@ class Replacement:
     async def add(self, batch: Batch) -> None:
         """Stage records."""
         for step in steps(batch):
-            rows = step.records if step.keys is None else await self._keyed(step.records, step.keys)
-            commands = push(self._keys, self._staging.body, self._count, rows)
-            await self._staging.stage(commands, self._count + len(rows))
+            positions = step.positions or range(self._end, self._end + len(step.records))
+            rows: Sequence[bytes] = step.records
+            if step.keys is not None:
+                rows = await self._keyed(positions, step.records, step.keys)
+            runs = [(rows, [])] if step.positions is None else spread(self._gaps, positions, rows)
+            for run, holes in runs:
+                await self._push(run, holes)
+            self._first = positions[0] if self._first is None else self._first
             self._count += len(rows)
             self._size_bytes += sum(map(len, step.records))
             if self._index.full:
                 await self._send_index()
 
-    async def _keyed(self, records: Sequence[bytes], keys: Sequence[str]) -> list[bytes]:
+    async def _push(self, rows: Sequence[bytes], holes: Sequence[range]) -> None:
+        commands = push(self._keys, self._staging.body, self._end, rows)
+        bitmap = self._keys.holes(self._staging.body)
+        marks = (command for some in holes for command in mark(bitmap, some))
+        await self._staging.stage([*commands, *marks], self._end + len(rows))
+        self._end += len(rows)
+
+    async def _hollow_end(self, end: int) -> None:
+        """Make the holes behind the last record, and count all."""
+        for rows, holes in hollow(self._gaps.until(end)):
+            await self._push(rows, holes)
+        counts = [number for pair in self._gaps.groups().items() for number in pair]
+        if counts:
+            groups: Command = ("HSET", self._keys.groups(self._staging.body), *counts)
+            await self._staging.stage([groups], self._end)
+
+    async def _keyed(
+        self, positions: Sequence[int], records: Sequence[bytes], keys: Sequence[str]
+    ) -> list[bytes]:
         rows: list[bytes] = []
-        for position, (record, key) in enumerate(zip(records, keys, strict=True), self._count):
+        for position, record, key in zip(positions, records, keys, strict=True):
             entry = index_entry(key)
             if not self._index.add(key, entry, position):
                 await self._refuse_known()  # one that came before this one
@@ -138,17 +169,24 @@ class Replacement:
     async def _send_index(self) -> None:
         await self._refuse_known()
         for commands in self._index.taken():
-            await self._staging.stage(commands, self._count)
+            await self._staging.stage(commands, self._end)
 
     async def commit(self, schema: Schema, guard: Guard = NO_GUARD) -> Commit:
         """Make what was staged the dataset."""
         await self._send_index()
+        if self._origin is not None:
+            await self._hollow_end(self._origin.next_position)
         await self._staging.settled()
         committer, keys, count = self._committer, self._keys, self._count
 
         async def change(entry: Entry) -> Change:
             dataset = commits.replaced(
-                entry.head, schema, committer.now(), count=count, size_bytes=self._size_bytes
+                entry.head,
+                schema,
+                committer.now(),
+                count=count,
+                size_bytes=self._size_bytes,
+                origin=self._origin,
             )
             commands = [
                 *write_entry(keys, entry, dataset, self._staging.body),
@@ -156,7 +194,7 @@ class Replacement:
                 ("HDEL", keys.staged, self._staging.body),
                 *retire(committer, keys, entry),
             ]
-            commit = Commit(dataset, added=count, first_position=0 if count else None)
+            commit = Commit(dataset, added=count, first_position=(self._first or 0) if count else None)
             return Change(commit, commands, self._staging.fence)
 
         commit = await committer.commit(self._name, guard, change, creates=True, token=ANY_TOKEN)
@@ -165,11 +203,13 @@ class Replacement:
 
 
 @asynccontextmanager
-async def replacement(committer: Committer, name: str) -> AsyncIterator[Replacement]:
+async def replacement(
+    committer: Committer, name: str, origin: Dataset | None = None
+) -> AsyncIterator[Replacement]:
     """Stage a new body, and remove it if it was not committed."""
     staging = Staging(committer, name)
     await staging.begin()
-    writer = Replacement(committer, name, staging)
+    writer = Replacement(committer, name, staging, origin)
     try:
         yield writer
     except (StoreUnavailable, OutcomeUnknown):

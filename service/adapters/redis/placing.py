@@ -122,7 +122,8 @@ def steps(batch: Batch) -> Iterator[Batch]:
 
 
 def _cut(batch: Batch, first: int, last: int) -> Batch:
-    return Batch(batch.records[first:last], None if batch.keys is None else batch.keys[first:last])
+    keys = None if batch.keys is None else batch.keys[first:last]
+    return Batch(batch.records[first:last], keys, batch.positions and batch.positions[first:last])
 
 
 def push(keys: Keys, body: str, end: int, rows: Sequence[bytes]) -> list[Command]:

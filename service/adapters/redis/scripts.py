@@ -191,7 +191,24 @@ redis.call('ZADD', KEYS[2], 0, 'i\\0' .. ARGV[1], 0, 't\\0' .. ARGV[1])
 return 1
 """)
 
+RESTORE_DOCUMENT: Final = Script("""
+-- Stores a document as it is elsewhere. KEYS: document, index, expiry. ARGV: id, tag, when it expires in ms
+-- ('' for never), and its fields and values.
+local tag = redis.call('HGET', KEYS[1], 'tag') or ''
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], 't' .. tag .. '\0' .. ARGV[1])
+for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('ZADD', KEYS[2], 0, 'i\0' .. ARGV[1], 0, 't' .. ARGV[2] .. '\0' .. ARGV[1])
+if ARGV[3] == '' then
+  redis.call('ZREM', KEYS[3], ARGV[1])
+else
+  redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
+end
+return 1
+""")
+
 SOURCES: Final = {
-    script.digest: script.source for script in (READ, FIND, APPLY, LITTER, WRITE_DOCUMENT, COUNT)
+    script.digest: script.source
+    for script in (READ, FIND, APPLY, LITTER, WRITE_DOCUMENT, COUNT, RESTORE_DOCUMENT)
 }
 """What to send where a server does not know a digest (yet, or any more)."""

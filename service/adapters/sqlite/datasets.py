@@ -9,7 +9,15 @@ from contextlib import asynccontextmanager
 from service.adapters import commits
 from service.adapters.sqlite.committing import Committer
 from service.adapters.sqlite.database import Database, Version
-from service.adapters.sqlite.heads import Stored, count_hole, first_id, key_bytes, load, load_all
+from service.adapters.sqlite.heads import (
+    Stored,
+    all_names,
+    count_hole,
+    first_id,
+    key_bytes,
+    load,
+    load_all,
+)
 from service.adapters.sqlite.reading import (
     SqliteSnapshot,
     find_record,
@@ -55,6 +63,10 @@ class SqliteDatasets:
         for stored in found:
             self._see(stored.head.name, version, stored)
         return [commits.present(stored.head) for stored in found]
+
+    async def names(self) -> list[str]:
+        """Return every name that ever had a dataset."""
+        return await self._database.read(all_names)
 
     async def last_revision(self, name: str) -> int:
         """Return the newest revision the name ever had."""
@@ -112,9 +124,9 @@ class SqliteDatasets:
             yield snapshot
 
     @asynccontextmanager
-    async def replace(self, name: str) -> AsyncIterator[SqliteWriter]:
+    async def replace(self, name: str, origin: Dataset | None = None) -> AsyncIterator[SqliteWriter]:
         """Stage a whole new generation of the dataset."""
-        writer = SqliteWriter(self._committer, self._leases, name, None)
+        writer = SqliteWriter(self._committer, self._leases, name, None, origin)
         try:
             yield writer
         finally:

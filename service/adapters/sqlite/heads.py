@@ -10,7 +10,7 @@ from struct import Struct
 
 from service.adapters.codec import dump_schema, load_schema
 from service.adapters.commits import Head
-from service.adapters.ranks import BUCKET, BUCKETS, GROUP, NO_HOLES, Holes
+from service.adapters.ranks import BUCKET, BUCKETS, GROUP, NO_HOLES, Gaps, Holes
 from service.adapters.sqlite.tables import SHELF_BITS
 from service.domain.datasets import Dataset
 
@@ -49,6 +49,11 @@ def load_all(connection: sqlite3.Connection, known: Mapping[str, Stored]) -> lis
     """Return what is stored under each name that has a dataset, by name."""
     rows: list[Row] = connection.execute(_ALL).fetchall()
     return [_known_or_read(connection, row, known.get(row[0])) for row in rows]
+
+
+def all_names(connection: sqlite3.Connection) -> list[str]:
+    """Return every name that was ever used, sorted."""
+    return [name for (name,) in connection.execute("SELECT name FROM datasets ORDER BY name")]
 
 
 def _known_or_read(connection: sqlite3.Connection, row: Row, known: Stored | None) -> Stored:
@@ -125,6 +130,15 @@ def count_hole(connection: sqlite3.Connection, shelf: int, position: int) -> Non
     counts[inside // BUCKET] += 1
     row = (shelf, group, sum(counts), _COUNTS.pack(*counts))
     connection.execute("REPLACE INTO holes (shelf, segment, total, buckets) VALUES (?, ?, ?, ?)", row)
+
+
+def count_gaps(connection: sqlite3.Connection, shelf: int, gaps: Gaps) -> None:
+    """Count the holes of a shelf that had none."""
+    for group, total in gaps.groups().items():
+        first = group * BUCKETS
+        counts = [gaps.counts.get(bucket, 0) for bucket in range(first, first + BUCKETS)]
+        row = (shelf, group, total, _COUNTS.pack(*counts))
+        connection.execute("INSERT INTO holes (shelf, segment, total, buckets) VALUES (?, ?, ?, ?)", row)
 
 
 def _bucket_counts(connection: sqlite3.Connection, shelf: int, group: int) -> list[int]:

@@ -26,8 +26,15 @@ _CHUNK = 1_000
 
 
 def insert(connection: sqlite3.Connection, shelf: int, position: int, batch: Batch) -> None:
-    """Put a batch on a shelf from a position on. Raises `DuplicateKey` for the first key that is there."""
-    _insert(connection, "records", _rows(first_id(shelf) + position, batch))
+    """Put a batch on a shelf, from a position on or at positions of its own.
+
+    Raises `DuplicateKey` for the first key that is there.
+    """
+    if batch.positions is None:
+        _insert(connection, "records", _rows(first_id(shelf) + position, batch))
+    else:
+        ids = [first_id(shelf) + one for one in batch.positions]
+        _insert(connection, "records", list(zip(ids, _keys(batch), batch.records, strict=True)))
 
 
 def stage(connection: sqlite3.Connection, shelf: int, position: int, batch: Batch) -> None:

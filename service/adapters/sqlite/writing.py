@@ -8,11 +8,12 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from service.adapters import commits
+from service.adapters.ranks import Gaps
 from service.adapters.sqlite import inserting, shelves
 from service.adapters.sqlite.committing import Committer
-from service.adapters.sqlite.heads import Stored
+from service.adapters.sqlite.heads import Stored, count_gaps
 from service.adapters.sqlite.inserting import Moved
-from service.domain.datasets import Schema
+from service.domain.datasets import Dataset, Schema
 from service.domain.errors import AeroliteError, StoreError, StoreUnavailable
 from service.domain.records import Batch
 from service.ports.storage import NO_GUARD, Commit, Guard, OnConflict
@@ -25,16 +26,24 @@ class SqliteWriter:
     """A staged write; `on_conflict` is None where it replaces.
 
     A replace stages where its records will stay, an append apart, as the end of the dataset is known at the
-    commit only. `leases` is the set of shelves that this process is staging on.
+    commit only. `leases` is the set of shelves that this process is staging on. `origin` is what it restores.
     """
 
     def __init__(
-        self, committer: Committer, leases: set[int], name: str, on_conflict: OnConflict | None
+        self,
+        committer: Committer,
+        leases: set[int],
+        name: str,
+        on_conflict: OnConflict | None,
+        origin: Dataset | None = None,
     ) -> None:
         self._committer = committer
         self._leases = leases
         self._name = name
         self._on_conflict = on_conflict
+        self._origin = origin
+        self._gaps = Gaps()
+        self._first: int | None = None
         self._waiting: list[Batch] = []
         self._waiting_bytes = 0
         self._keyed = False
@@ -47,6 +56,9 @@ class SqliteWriter:
         """Stage records behind those added before."""
         with self._unbroken():
             self._waiting.append(batch)
+            if batch.positions:
+                self._gaps.add(batch.positions)
+                self._first = batch.positions[0] if self._first is None else self._first
             self._keyed = self._keyed or batch.keys is not None
             self._waiting_bytes += sum(map(len, batch.records))
             if self._waiting_bytes >= STAGE_BYTES:
@@ -124,8 +136,13 @@ class SqliteWriter:
         shelf = self._shelf or shelves.fill(connection)
         self._put_waiting(connection, shelf, self._staged, inserting.insert)
         now, count = self._committer.clock.now(), self._count
-        dataset = commits.replaced(stored.head, schema, now, count=count, size_bytes=self._size_bytes)
-        return Commit(dataset, added=count, first_position=0 if count else None), shelf
+        if self._origin is not None:
+            self._gaps.until(self._origin.next_position)
+            count_gaps(connection, shelf, self._gaps)
+        dataset = commits.replaced(
+            stored.head, schema, now, count=count, size_bytes=self._size_bytes, origin=self._origin
+        )
+        return Commit(dataset, added=count, first_position=(self._first or 0) if count else None), shelf
 
     def _append(self, connection: sqlite3.Connection, stored: Stored, schema: Schema) -> tuple[Commit, int]:
         now, first = self._committer.clock.now(), commits.present(stored.head).next_position
