@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from . import standins
 from .client import Api, free_port
-from .engine import CommandFailed, Engine
+from .engine import Engine
 from .machine import PROJECT, compose_command
 
 COMPOSE_TIMEOUT_S = 240
@@ -40,12 +42,18 @@ class Stack:
 
     def up(self) -> None:
         """Start everything and wait until the API is ready."""
-        try:
+        with self.explained():
             self.compose("up", "--detach", "--no-build")
             self.api.wait_ready()
-        except AssertionError as error:  # of which CommandFailed is one
-            said = self.compose("logs", "--no-color", "--tail", "40")
-            raise CommandFailed(f"{error}\n{said}") from error
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Add what the containers have printed last to a check that fails inside."""
+        try:
+            yield
+        except AssertionError as error:
+            error.add_note(self.compose("logs", "--no-color", "--tail", "20"))
+            raise
 
     def down(self, *options: str) -> None:
         """Stop and remove the containers; the volumes stay unless `--volumes` is given."""

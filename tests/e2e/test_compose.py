@@ -22,7 +22,8 @@ def stack(engine: Engine, image: str) -> Iterator[Stack]:
     stack = Stack(engine, image, "aerolite-redis")
     try:
         stack.up()
-        load(stack.api)
+        with stack.explained():
+            load(stack.api)
         yield stack
     finally:
         stack.down("--volumes")

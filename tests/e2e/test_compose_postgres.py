@@ -26,7 +26,8 @@ def stack(engine: Engine, image: str) -> Iterator[Stack]:
     after = Stack(engine, image, "aerolite-postgres", profile="postgres")
     try:
         before.up()
-        load(before.api)
+        with before.explained():
+            load(before.api)
         before.down()
         after.up()
         yield after
