@@ -690,6 +690,14 @@ async def test_a_cancelled_large_append_leaves_nothing_behind(
         assert await everything(storage) == records([1])
 
 
+async def test_a_keyed_batch_of_nothing_is_a_batch(storage: RedisStorage) -> None:
+    """A batch without records is staged like any other, with keys or without."""
+    await load(storage, Batch([], []))
+    for on_conflict in OnConflict:
+        assert (await append(storage, Batch([], []), on_conflict=on_conflict)).added == 0
+        assert (await append(storage, Batch([]), on_conflict=on_conflict)).added == 0
+
+
 # ---- loads
 
 
@@ -795,7 +803,7 @@ async def test_a_full_disk_for_uploads_is_told() -> None:
     with full, pytest.raises(OutOfSpace, match="temporary file"):
         await full.add(fill(0, 3000))
     refusing = Spool(lambda: io.FileIO("/dev/null"))
-    with refusing, pytest.raises(OSError, match="write"):
+    with refusing, pytest.raises(OSError, match="not open for writing"):
         await refusing.add(fill(0, 3000))
 
 

@@ -160,10 +160,13 @@ class Cluster:
         async with self._looking:
             if self._client is None:
                 client = self._new_client()
+                found = client.nodes_manager
                 try:
-                    await client.initialize()
+                    # Not the client's own: that asks for all that Redis knows of its commands, too.
+                    await found.initialize()
                 finally:
-                    await client.aclose()  # its connections, not what it found
+                    await found.aclose()
+                    await found.aclose("startup_nodes")
                 self._client = client
             return self._client
 
@@ -265,6 +268,8 @@ class Wire:
 
         Raises the first error among the answers, `StoreUnavailable`, or `OutcomeUnknown` where they commit.
         """
+        if not commands:
+            return []
         exchange = Exchange(commits)
         try:
             with translated(self._servers.address, exchange):
@@ -287,7 +292,7 @@ class Wire:
     async def scatter(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands on keys of any slots, return their answers."""
         if self.single:
-            return await self.run(commands) if commands else []
+            return await self.run(commands)
         return [answers[0] for answers in await asyncio.gather(*(self.run([one]) for one in commands))]
 
     async def everywhere(self, commands: Sequence[Command]) -> list[tuple[str, list[Any]]]:
