@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from service.domain.columns import Column
 from service.domain.wording import quoted
 from service.lenses.seen import Seen
-from service.lenses.steps import Fits, Step
+from service.lenses.steps import Cast, Fits, Map
 
 
 class Refused(Exception):
@@ -28,7 +28,7 @@ class Condition:
     """
 
     before: Seen
-    step: Step
+    step: Cast | Map
 
 
 class Draft:

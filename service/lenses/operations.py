@@ -20,11 +20,7 @@ Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="op"):
-    """One step of a change: `apply` raises `Refused` where it cannot be."""
-
-    def apply(self, draft: Draft) -> None:
-        """Change what clients see."""
-        raise NotImplementedError
+    """One step of a change; its `apply` changes a draft, and raises `Refused` where that cannot be."""
 
 
 class Rename(Operation, frozen=True, tag="rename", rename={"old": "from", "new": "to"}):

@@ -44,10 +44,6 @@ class Step(Protocol):
         """Return what makes `get` give this value. Raises `Unfit` where nothing does."""
         ...
 
-    def loses(self, token: bytes) -> bool:
-        """Whether a value cannot come back through this step."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Cast:
@@ -158,11 +154,6 @@ class Default:
     def put(self, token: bytes) -> bytes:
         """Return the value as it is."""
         return token
-
-    def loses(self, token: bytes) -> bool:
-        """Nothing is lost."""
-        del token
-        return False
 
 
 def _quoted(text: bytes) -> bytes:

@@ -77,11 +77,6 @@ class View:
         version = changes[visible - 1].date if visible else None
         return cls(schema, seen, names=draft.names, bound=draft.bound, version=version)
 
-    @property
-    def hides(self) -> bool:
-        """Whether records have columns that these clients do not see."""
-        return any(column.name not in self._by_stored for column in self._schema.columns)
-
     def outward(self, names: tuple[str, ...]) -> list[Route]:
         """Return the way to the client of a stored record that has members of these names."""
         met = [(self._by_stored.get(name), at) for at, name in enumerate(names)]

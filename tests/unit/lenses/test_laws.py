@@ -20,6 +20,7 @@ from service.lenses.view import View
 from .cases import decoded, meant, rows, seen, views
 
 KINDS = ["rename", "hide", "add", "cast", "map", None]
+pytestmark = pytest.mark.timeout(3600)  # the nightly run is twenty times as long
 laws = settings(max_examples=max(500, settings.default.max_examples))
 
 
