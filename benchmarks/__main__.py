@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import loading, serving
+from benchmarks import contracts, jobs, loading, serving
 from benchmarks.table import Row, render
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -36,7 +36,10 @@ def in_directory(part: Callable[[Path], list[Row]], parent: Path | None = None) 
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "hot": lambda: asyncio.run(serving.hot_page()),
+    "contracts": lambda: asyncio.run(contracts.chain_of_changes()),
     "load": lambda: in_directory(loading.load),
+    "jobs": lambda: asyncio.run(jobs.throughput()),
+    "beside": lambda: asyncio.run(jobs.beside_a_page()),
     "start": serving.start_up,
     "stream": lambda: in_directory(lambda path: asyncio.run(serving.stream_of_everything(path))),
     # In memory, so that 100,000 single deletes do not wait for a disk; it is reading that is measured.

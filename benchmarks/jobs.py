@@ -1,0 +1,146 @@
+"""Rows about jobs: 2,000 small ones beside SAQ with an empty task; the hot page beside a large number."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from pathlib import Path
+from time import perf_counter
+
+import aiohttp
+from saq import Queue
+
+from benchmarks.client import measure
+from benchmarks.processes import aerolite
+from benchmarks.saq_peer import CONCURRENCY
+from benchmarks.serving import CLIENTS, NEWEST, fetch
+from benchmarks.table import Row
+from containers import build_container
+from service.domain.jobs import JobState
+from service.settings import Settings
+from tests.servers.redis import durable_redis
+
+JOBS = 2_000
+WORKERS = 2
+POSTERS = 20
+ROUNDS = 3
+LARGE_INDEX = 1_000_000
+PAGES = 8_000
+
+
+async def throughput() -> list[Row]:
+    """Measure from the first post to the last end; both workers are there before."""
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        with durable_redis() as server:
+            ours.append(await _ours(server.url))
+        with durable_redis() as server:
+            theirs.append(await _theirs(server.url))
+    mine, best = statistics.median(ours), statistics.median(theirs)
+    return [
+        Row(f"{JOBS:,} small jobs, {WORKERS} workers, Redis, beside SAQ with an empty task",
+            f"{JOBS / mine:.0f}/s", f"{JOBS / best:.0f}/s", mine / best, 1 / 0.6)
+    ]  # fmt: skip
+
+
+async def _ours(url: str) -> float:
+    container = build_container(Settings.from_env({"STORAGE_URL": url}))
+    command = ("service", "worker", "--concurrency", str(CONCURRENCY))
+    async with AsyncExitStack() as stack:
+        for part in (container.storage(), container.seen(), container.queue()):
+            await stack.enter_async_context(part)
+        await container.storage().ping()
+        stack.enter_context(_workers(*command, STORAGE_URL=url))
+        desk, kind, store = container.desk(), container.fibonacci_job(), container.job_store()
+        started = perf_counter()
+        await _post(lambda number: desk.post(kind, {"index": number}))
+        while await store.in_state(JobState.QUEUED, "", 1) or await store.in_state(JobState.RUNNING, "", 1):
+            await asyncio.sleep(0.01)
+        return perf_counter() - started
+
+
+async def _theirs(url: str) -> float:
+    queue = Queue.from_url(url)
+    await queue.connect()
+    try:
+        with _workers("benchmarks.saq_peer", url):
+            started = perf_counter()
+            await _post(lambda _: queue.enqueue("nothing"))
+            while await queue.count("incomplete"):
+                await asyncio.sleep(0.01)
+            return perf_counter() - started
+    finally:
+        await queue.disconnect()
+
+
+async def _post(post: Callable[[int], Awaitable[object]]) -> None:
+    numbers = iter(range(JOBS))
+
+    async def poster() -> None:
+        for number in numbers:
+            await post(number)
+
+    await asyncio.gather(*(poster() for _ in range(POSTERS)))
+
+
+@contextmanager
+def _workers(*command: str, **settings: str) -> Iterator[None]:
+    """Run the workers, and wait until each says that it works."""
+    with ExitStack() as stack:
+        for _ in range(WORKERS):
+            log = stack.enter_context(tempfile.TemporaryFile())
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command], env={**os.environ, **settings}, stdout=log, stderr=log
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            _until_working(log.fileno(), process)
+        yield
+
+
+def _until_working(log: int, process: subprocess.Popen[bytes]) -> None:
+    while b"working" not in os.pread(log, 1 << 16, 0):
+        if process.poll() is not None:
+            raise RuntimeError(os.pread(log, 1 << 16, 0).decode())
+
+
+async def beside_a_page() -> list[Row]:
+    """Measure the 99th percentile of the hot page while the worker in the same process computes on and on."""
+    with tempfile.TemporaryDirectory() as name, aerolite(Path(name)) as service:
+        fetch(f"{service.url}/data", "POST")
+        url = f"{service.url}/data"
+
+        async def p99_ms() -> float:
+            # At a rate below what the process can do: at its limit every page waits for every other one.
+            found = await measure(url, service.process, headers=NEWEST, clients=CLIENTS // 8, requests=PAGES)
+            return found.p99_ms
+
+        quiet, busy = [], []
+        for _ in range(ROUNDS):
+            quiet.append(await p99_ms())
+            computing = asyncio.create_task(_compute(service.url))
+            busy.append(await p99_ms())
+            computing.cancel()
+            await asyncio.wait({computing})
+    alone, beside = statistics.median(quiet), statistics.median(busy)
+    return [
+        Row("hot page, p99, while `serve` computes F(1,000,000)", f"{beside:.2f} ms", f"{alone:.2f} ms",
+            beside / alone, 2.0)
+    ]  # fmt: skip
+
+
+async def _compute(url: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        while True:
+            async with session.post(f"{url}/fibonacci", json={"index": LARGE_INDEX}) as answer:
+                job = await answer.json()
+            while job["finished"] is None:
+                await asyncio.sleep(0.05)
+                async with session.get(f"{url}/jobs/{job['id']}") as answer:
+                    job = await answer.json()
