@@ -15,7 +15,7 @@ from aiohttp import ClientResponse
 
 from service.contracts import registered
 
-from .conftest import METEORITES, Api
+from .conftest import Api
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
 CONTRACTS = [contract.date.isoformat() for contract in registered().contracts]
