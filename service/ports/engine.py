@@ -8,7 +8,7 @@ A null, and an empty cell of a textual column, matches no operator but `NULL`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -151,7 +151,8 @@ class EngineSnapshot(Protocol):
     """One revision of a dataset in columns.
 
     All raise `Busy` where too much is under way or the time is over, `OutOfSpace` where a question needs
-    more room than the engine has, `InvalidCursor` where a window begins behind a place that is none.
+    more room than the engine has, `InvalidCursor` where a window begins behind a place that is none. Who
+    leaves a stream before its end closes it (`aclose`).
     """
 
     @property
@@ -163,7 +164,7 @@ class EngineSnapshot(Protocol):
         """Return what matches; `window.limit` bounds it. Without `records` only the numbers."""
         ...
 
-    def scan(self, question: Question, window: Window) -> AsyncIterator[Sequence[bytes]]:
+    def scan(self, question: Question, window: Window) -> AsyncGenerator[Sequence[bytes], None]:
         """Yield the window's canonical records in order, in batches of about 1 MiB; memory stays flat."""
         ...
 
@@ -194,7 +195,7 @@ class EngineSnapshot(Protocol):
 
     def parquet(
         self, question: Question, window: Window, fields: tuple[str, ...], *, typed: bool
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield a Parquet file of the window's records; not `typed`: of the values as they were loaded."""
         ...
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from service.domain.columns import Column, ColumnType
 from service.domain.datasets import Dataset
@@ -29,6 +29,10 @@ from service.usecases.conditions import column_of, filter_of
 from service.usecases.cursors import Cursor
 from service.usecases.reading import Page, Reading, Selection, check_cursor, streams
 from service.usecases.views import View, Views
+
+T = TypeVar("T")
+Stream: TypeAlias = AsyncGenerator[T, None]
+File: TypeAlias = Callable[..., Stream[bytes]]
 
 MAX_FACET_VALUES = 100
 _NUMERIC = frozenset({ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.EMPTY})
@@ -69,10 +73,11 @@ class Answered(Page):
     `file` yields a Parquet file of the selection, given the fields and whether values are typed.
     """
 
+    batches: Stream[Sequence[bytes]] | None = None
     count: int = 0
     facets: Mapping[str, Sequence[tuple[Any, int]]] = field(default_factory=dict)
     truncated: Sequence[str] = ()
-    file: Callable[..., AsyncIterator[bytes]] | None = None
+    file: File | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,10 @@ class Questions:
         async with self._held(name, day, partial(resolve, asked)) as (snapshot, view, question):
             place = fingerprint(asked, view)
             check_cursor(snapshot.dataset, selection.after, place)
-            yield await self._page(snapshot, question, asked, selection, place)
+            page = await self._page(snapshot, question, asked, selection, place)
+            async with AsyncExitStack() as left:
+                # A client may go away half-way: what streams is ended with the page.
+                yield replace(page, batches=_ended(page.batches, left), file=_ending(page.file, left))
 
     async def aggregate(self, name: str, asked: Asked, grouping: Grouping, day: date | None = None) -> Groups:
         """Return the groups of what matches. Raises what `open` raises."""
@@ -168,6 +176,26 @@ class Questions:
             truncated=truncated,
             file=partial(snapshot.parquet, question, window) if asked.file else None,
         )
+
+
+def _ended(stream: Stream[T] | None, left: AsyncExitStack) -> Stream[T] | None:
+    """Close a stream when the stack is left."""
+    if stream is not None:
+        left.push_async_callback(stream.aclose)
+    return stream
+
+
+def _ending(file: File | None, left: AsyncExitStack) -> File | None:
+    """Close what makes a file when the stack is left."""
+    if file is None:
+        return None
+
+    def begin(*fields: Any, **options: Any) -> Stream[bytes]:
+        stream = file(*fields, **options)
+        left.push_async_callback(stream.aclose)
+        return stream
+
+    return begin
 
 
 def resolve(asked: Asked, view: View) -> Question:

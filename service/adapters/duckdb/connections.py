@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -38,6 +38,7 @@ class Database:
         self._slots = asyncio.Semaphore(MAX_QUESTIONS)
         self._waiting = 0
         self._streams = 0
+        self._running: dict[asyncio.Future[Any], _Alarm] = {}
         self._threads = ThreadPoolExecutor(MAX_QUESTIONS + MAX_STREAMS + 2, thread_name_prefix="engine")
 
     async def open(self, directory: Path) -> None:
@@ -72,17 +73,24 @@ class Database:
     async def close(self) -> None:
         """Stop what is under way and close it."""
         root, self._root = self._root, None
-        if root is not None:
-            for cursor in self._free:
-                cursor.close()
-            self._free = []
-            await self._in_thread(root.close)
+        if root is None:
+            return
+        for alarm in self._running.values():
+            alarm.ring()
+        if self._running:
+            await asyncio.wait(list(self._running))
+        for cursor in self._free:
+            cursor.close()
+        self._free = []
+        await self._in_thread(root.close)
         self._threads.shutdown(wait=False)
 
     async def run(self, work: Work[T]) -> T:
         """Do a question's work on a connection of the pool. Raises `Busy`, `OutOfSpace`."""
         if self._waiting >= MAX_WAITING:
             raise Busy(f"{MAX_WAITING} questions are waiting; try again in a moment.")
+        if self._root is None:
+            raise _closed()
         self._waiting += 1
         try:
             await self._slots.acquire()
@@ -94,7 +102,7 @@ class Database:
             self._free.append(cursor)
             self._slots.release()
 
-        return await self._timed(cursor, work, give_back)
+        return await self.work_on(cursor, work, self.timeout_s, give_back)
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[Lease]:
@@ -112,7 +120,7 @@ class Database:
     async def lease(self) -> AsyncIterator[Lease]:
         """Lend a connection without a time limit."""
         if self._root is None:
-            raise StoreUnavailable("The engine is not running.")
+            raise _closed()
         cursor = self._root.cursor()
         lease = Lease(self, cursor)
         try:
@@ -121,47 +129,62 @@ class Database:
             await lease.settled()
             cursor.close()
 
-    async def _timed(
-        self, cursor: duckdb.DuckDBPyConnection, work: Work[T], give_back: Callable[[], None]
+    async def work_on(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        work: Work[T],
+        timeout_s: float | None = None,
+        give_back: Callable[[], None] | None = None,
     ) -> T:
-        """Do work; when time is over, or nobody waits any more, it is interrupted."""
-        alarm = _Alarm(cursor, self.timeout_s)
+        """Do work in a thread; when time is over, or nobody waits any more, it is interrupted."""
+        alarm = _Alarm(cursor, timeout_s)
+        future = asyncio.ensure_future(self._in_thread(lambda: work(cursor)))
+        self._running[future] = alarm
 
         def done(_: object) -> None:
             alarm.stop()
-            give_back()
+            del self._running[future]
+            future.cancelled() or future.exception()  # noted: perhaps nobody waits for it any more
+            if give_back is not None:
+                give_back()
 
-        future = asyncio.ensure_future(self._in_thread(lambda: work(cursor)))
         future.add_done_callback(done)
         with translated(self.timeout_s):
             try:
                 return await asyncio.shield(future)
             except asyncio.CancelledError:
-                alarm.ring()
-                future.add_done_callback(_noted)
+                if not future.done():
+                    alarm.ring()
                 raise
+
+    async def settled(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Wait until nothing runs on a connection any more."""
+        running = [future for future, alarm in self._running.items() if alarm.cursor is cursor]
+        if running:
+            await asyncio.wait(running)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 class _Alarm:
-    """Interrupts work when its time is over."""
+    """Interrupts work when its time is over (None: not by itself)."""
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, after_s: float) -> None:
-        self._cursor = cursor
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, after_s: float | None) -> None:
+        self.cursor = cursor
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(after_s, self.ring)
+        self._timer = None if after_s is None else self._loop.call_later(after_s, self.ring)
 
     def ring(self) -> None:
-        """Interrupt now, and again until it is stopped: the work may have been between two statements."""
-        self._timer.cancel()
-        self._cursor.interrupt()
+        """Interrupt now, and again until it is stopped: the work may be about to begin a statement."""
+        self.stop()
+        self.cursor.interrupt()
         self._timer = self._loop.call_later(_INTERRUPT_AGAIN_S, self.ring)
 
     def stop(self) -> None:
         """Let go: the work is done."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class Lease:
@@ -170,29 +193,18 @@ class Lease:
     def __init__(self, database: Database, cursor: duckdb.DuckDBPyConnection) -> None:
         self._database = database
         self._cursor = cursor
-        self._pending: asyncio.Future[object] | None = None
 
     async def run(self, work: Work[T]) -> T:
         """Do work on it; whoever is cancelled meanwhile interrupts it."""
-        future = asyncio.ensure_future(self._database._in_thread(lambda: work(self._cursor)))  # noqa: SLF001 - its other half
-        self._pending = future  # type: ignore[assignment]  # waited for, whatever it gives
-        with translated(self._database.timeout_s):
-            try:
-                return await asyncio.shield(future)
-            except asyncio.CancelledError:
-                self._cursor.interrupt()
-                future.add_done_callback(_noted)
-                raise
+        return await self._database.work_on(self._cursor, work)
 
     async def settled(self) -> None:
         """Wait until nothing runs on it any more."""
-        if self._pending is not None:
-            await asyncio.wait({self._pending})
+        await self._database.settled(self._cursor)
 
 
-def _noted(future: asyncio.Future[T]) -> None:
-    """Take note of how it ended, so that a failure nobody waits for stays quiet."""
-    future.cancelled() or future.exception()
+def _closed() -> StoreUnavailable:
+    return StoreUnavailable("The engine is not running.")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ async def parquet_file(
     fields: tuple[str, ...],
     *,
     typed: bool,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Write the window's records to a file and yield it; the file goes, however it ends.
 
     Integers beyond 64 bits are text, times are in UTC to the microsecond, arrays and objects JSON text. Not

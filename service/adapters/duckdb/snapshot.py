@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -44,7 +45,7 @@ class DuckdbSnapshot:
         """Return what matches."""
         return await self._database.run(lambda cursor: self._match(cursor, question, window, records))
 
-    async def scan(self, question: Question, window: Window) -> AsyncIterator[Sequence[bytes]]:
+    async def scan(self, question: Question, window: Window) -> AsyncGenerator[Sequence[bytes], None]:
         """Yield the window's canonical records in order."""
         relation = self._relation(question)
         async with self._database.stream() as lease:
@@ -88,15 +89,15 @@ class DuckdbSnapshot:
 
     async def parquet(
         self, question: Question, window: Window, fields: tuple[str, ...], *, typed: bool
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield a Parquet file of the window's records."""
         relation = self._relation(question)
         async with self._database.stream() as lease:
             window = await lease.run(lambda cursor: self._placed(cursor, question, window))
-            async for chunk in parquet_file(
-                lease, self._directory, relation, question, window, fields, typed=typed
-            ):
-                yield chunk
+            file = parquet_file(lease, self._directory, relation, question, window, fields, typed=typed)
+            async with aclosing(file):
+                async for chunk in file:
+                    yield chunk
 
     def _relation(self, question: Question) -> Relation:
         return Relation(self._table.sql, self.dataset.next_position, Columns(self._stored, question.view))

@@ -121,7 +121,7 @@ async def test_an_integer_beyond_64_bits_is_exact(engine: DuckdbEngine, shelf: S
 
 async def test_the_least_recently_used_columns_make_room(make_engine: MakeEngine, shelf: Shelf) -> None:
     """Where the files outgrow their bound, the columns that were not used for longest are dropped."""
-    async with make_engine(spill_bytes=400_000) as engine:
+    async with make_engine(spill_bytes=200_000) as engine:
         names = ["first", "second", "third", "fourth", "fifth", "sixth"]
         for name in names:
             dataset = await shelf.load(name, [{"a": at} for at in range(1000)], a=INTEGER)
