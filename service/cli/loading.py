@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Protocol
 
 from service.cli.files import InputFile
 from service.domain.columns import ColumnType
+
+WRITTEN_ON = date(2026, 11, 20)
+"""The day whose contract and columns a load speaks, here as there; every server goes on speaking them."""
 
 
 @dataclass(frozen=True, slots=True)

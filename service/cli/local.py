@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from service.cli.loading import LoadJob, Watcher
+from service.cli.loading import WRITTEN_ON, LoadJob, Watcher
 from service.ports.storage import Storage
 from service.usecases.loading import Loading, LoadOptions, Source
 
@@ -42,6 +42,7 @@ class LocalLoader:
             key=job.key,
             types=job.types,
             skip_errors=job.skip_errors,
+            day=WRITTEN_ON,
         )
         receipt = await self._loading.replace(job.file.name, source, options, progress=watcher.stored)
         return receipt.as_document()

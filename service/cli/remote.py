@@ -10,13 +10,11 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
-from service.cli.loading import LoadJob, Watcher
+from service.cli.loading import WRITTEN_ON, LoadJob, Watcher
 from service.cli.session import CommandError, reason
 from service.domain.errors import AeroliteError
 from service.formats.options import InputFormat
 
-# The contract that this client was written against; the server goes on speaking it.
-_API_VERSION = "2026-11-20"
 _MEDIA_TYPES = {
     InputFormat.CSV: "text/csv",
     InputFormat.JSON: "application/json",
@@ -37,7 +35,7 @@ class RemoteLoader:
             self._url = URL()
         if self._url.scheme not in {"http", "https"} or not self._url.host:
             raise CommandError(f"--url cannot be {url!r}: it takes a URL such as http://localhost:8080.")
-        self._headers = {"API-Version": _API_VERSION, "Accept": "application/json"}
+        self._headers = {"API-Version": WRITTEN_ON.isoformat(), "Accept": "application/json"}
         if api_key is not None:
             if re.fullmatch(r"[\x21-\x7e]+", api_key) is None:
                 raise CommandError("The API key takes printable ASCII characters without blanks.")
