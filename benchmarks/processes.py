@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +26,14 @@ class Running:
 
 
 @contextmanager
-def aerolite(directory: Path, **settings: str) -> Iterator[Running]:
-    """Run the service at its default log level, its log written to a file."""
+def aerolite(
+    directory: Path, *, module: Sequence[str] = ("service", "serve"), **settings: str
+) -> Iterator[Running]:
+    """Run the service (or what a module makes of it) at its default log level, its log written to a file."""
     with (directory / "log").open("ab") as log:
         start = log.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "service", "serve"],
+            [sys.executable, "-m", *module],
             env={
                 **os.environ,
                 "PORT": "0",
