@@ -261,7 +261,8 @@ class Container(containers.DeclarativeContainer):
         database=providers.Singleton(postgres_seen, settings.provided.database.text),
     )
     blobs = providers.Singleton(Blobs, documents)
-    fibonacci_job = providers.Singleton(FibonacciJob, documents, seen, providers.Singleton(ChildFibonacci))
+    children = providers.Singleton(ChildFibonacci)
+    fibonacci_job = providers.Singleton(FibonacciJob, documents, seen, children)
     fibonacci_values = providers.Singleton(FibonacciValues, documents)
     load_job = providers.Singleton(LoadJob, loading, blobs, clock)
     export_job = providers.Singleton(
@@ -347,13 +348,13 @@ class Container(containers.DeclarativeContainer):
     )
     background = providers.Singleton(Background, storage, lifecycle, clock)
 
-    _parts = providers.List(lines, storage, usage, engine, background, seen, queue, companion)
+    _parts = providers.List(lines, storage, usage, engine, background, seen, queue, children, companion)
     application = providers.Factory(build_app, shared, resources, probes, parts=_parts)
     heartbeat = providers.Singleton(
         Heartbeat, providers.Callable(heartbeat_file, settings.provided.spool_dir)
     )
     worker_process = providers.Factory(
-        WorkerProcess, providers.List(heartbeat, storage, engine, background, seen, queue)
+        WorkerProcess, providers.List(heartbeat, storage, engine, background, seen, queue, children)
     )
     serve = providers.Singleton(
         Server, application.provider, lifecycle, providers.Callable(listening, settings)

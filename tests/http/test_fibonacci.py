@@ -79,16 +79,18 @@ def test_what_is_out_of_range_is_not_computed(index: int) -> None:
 
 
 async def test_large_numbers_come_from_a_child() -> None:
-    """A child computes what this process would; one that is called off ends."""
-    compute = ChildFibonacci(1)
-    assert await compute(20_000) == fibonacci(20_000)
-    task = asyncio.create_task(compute(MAX_INDEX))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    with pytest.raises(ChildProcessError):
-        await compute(MAX_INDEX + 1)
+    """A child computes what this process would; one that is called off, or dies, is replaced by another."""
+    async with ChildFibonacci(1) as compute:
+        assert await compute(20_000) == fibonacci(20_000)
+        assert await compute(30_000) == fibonacci(30_000)
+        task = asyncio.create_task(compute(MAX_INDEX))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(ChildProcessError):
+            await compute(MAX_INDEX + 1)
+        assert await compute(20_000) == fibonacci(20_000)
 
 
 async def test_an_index_is_seen_at_once_and_its_value_when_it_is_computed(api: Api) -> None:

@@ -32,7 +32,9 @@ def commands() -> set[tuple[str, ...]]:
     found = set()
     for path in MANIFESTS.rglob("*.yaml"):
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            found |= {tuple(words[1:]) for words in word_lists(document) if words[0] == "aerolite"}
+            found |= {
+                tuple(words[1:]) for words in word_lists(document) if words[0] == "aerolite" and words[1:]
+            }
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     for service in compose["services"].values():
         if "aerolite" in service["image"]:
