@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import contracts, jobs, loading, serving
+from benchmarks import contracts, jobs, loading, questions, serving
 from benchmarks.table import Row, render
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -44,6 +44,8 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "stream": lambda: in_directory(lambda path: asyncio.run(serving.stream_of_everything(path))),
     # In memory, so that 100,000 single deletes do not wait for a disk; it is reading that is measured.
     "depth": lambda: in_directory(lambda path: asyncio.run(serving.deep_page(path)), SHARED_MEMORY),
+    "questions": lambda: in_directory(lambda path: asyncio.run(questions.small(path))),
+    "questions-large": lambda: in_directory(lambda path: asyncio.run(questions.large(path))),
 }
 
 if __name__ == "__main__":
