@@ -181,3 +181,15 @@ async def test_the_versions_tell_both_moments(serve: MakeEnding) -> None:
     )
     assert (first["guide"], second["sunset"], newest["deprecated"]) == (GUIDE, None, None)
     assert datetime.fromisoformat(first["sunset"]).astimezone(UTC) == SUNSET
+
+
+async def test_browsers_are_told_the_end_too(serve: MakeEnding) -> None:
+    """The changelog shows both moments and links the guide."""
+    api = await serve(ending())
+    async with api.get("/versions", headers={"Accept": "text/html"}) as answer:
+        text = await answer.text()
+    assert "Served until <time>2027-06-30T22:30:00.000000Z</time>" in text
+    assert "Deprecated from <time>2026-12-01T00:00:00.000000Z</time>" in text
+    assert f'<a href="{GUIDE}">How to move on</a>' in text
+    async with api.get(f"/versions/{FIRST}...{FIRST}", headers={"Accept": "text/html"}) as answer:
+        assert "Nothing differs" in await answer.text()

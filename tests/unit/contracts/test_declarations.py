@@ -166,6 +166,16 @@ LATER = datetime(2026, 1, 1, tzinfo=UTC)
         (lambda: Registry([FIRST, Contract(DAY, "A.")], OPERATIONS), "2021-01-01 changes nothing"),
         (lambda: Contract(DAY, " "), "2021-01-01 has no description"),
         (lambda: Contract(DAY, "A.", sunset=MOMENT), "never deprecated"),
+        (
+            lambda: Contract(DAY, "A.", deprecated=MOMENT.replace(tzinfo=None)),
+            "`deprecated` has no time zone",
+        ),
+        (lambda: Contract(DAY, "A.", deprecated=MOMENT, guide="javascript:x"), "`guide` is a URL"),
+        (lambda: Contract(DAY, "A.", deprecated=MOMENT, guide="https://x/>\r\nA: b"), "`guide` is a URL"),
+        (
+            lambda: Registry([Contract(DAY, "A.", deprecated=MOMENT)], OPERATIONS),
+            "where should its clients go",
+        ),
         (lambda: Contract(DAY, "A.", deprecated=LATER, sunset=MOMENT), "sunset before its deprecation"),
     ],
 )
