@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from os import getpid
 from secrets import token_hex
@@ -57,6 +58,7 @@ from service.usecases.access import Access
 from service.usecases.changes import Changing
 from service.usecases.editing import Editing
 from service.usecases.jobs.blobs import Blobs
+from service.usecases.jobs.copy import CopyJob
 from service.usecases.jobs.desk import Desk
 from service.usecases.jobs.export import ExportJob
 from service.usecases.jobs.fibonacci import FibonacciJob, FibonacciValues, StoredSeen
@@ -170,6 +172,15 @@ def postgres_seen(url: str) -> Seen:
     return PostgresSeen(url)
 
 
+def copy_target(settings: Settings, clock: Clock) -> Callable[[], Storage] | None:
+    """Return what opens the storage that jobs copy to, or None where none is named."""
+    url = settings.copy_url
+    if url is None:
+        return None
+    make = postgres_storage if url.scheme == "postgresql" else redis_storage
+    return lambda: make(url.text, clock)
+
+
 def keeper_of_seen(settings: Settings) -> str:
     """Return where seen indexes are kept: in the SQL database where it stands beside a Redis."""
     beside = settings.storage_url.scheme.startswith("redis") and settings.database.scheme == "postgresql"
@@ -268,7 +279,8 @@ class Container(containers.DeclarativeContainer):
     export_job = providers.Singleton(
         ExportJob, reading, questions, views, blobs, providers.Singleton(QueryReader, registry), clock
     )
-    job_types = providers.Singleton(JobTypes, providers.List(fibonacci_job, load_job, export_job))
+    copy_job = providers.Singleton(CopyJob, storage, providers.Callable(copy_target, settings, clock), clock)
+    job_types = providers.Singleton(JobTypes, providers.List(fibonacci_job, load_job, export_job, copy_job))
     job_store = providers.Singleton(JobStore, documents, clock)
     desk = providers.Singleton(Desk, job_store, job_types, queue, clock)
     load_orders = providers.Singleton(

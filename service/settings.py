@@ -72,6 +72,7 @@ class LogLevel(StrEnum):
 
 
 _STORAGES = ("sqlite", "redis", "rediss", "redis+cluster", "postgresql", "memory")
+_SERVERS = ("redis", "rediss", "redis+cluster", "postgresql")
 _DATABASES = ("sqlite", "postgresql", "duckdb")
 _QUEUES = ("sqlite", "redis", "rediss", "postgresql", "memory")
 _SCOPES = ("read", "write", "sql:read", "sql:write")
@@ -96,6 +97,9 @@ class Settings:
     )
     queue_url: StorageUrl | None = optional(
         url(_QUEUES), "follows STORAGE_URL", "Where jobs are announced to workers."
+    )
+    copy_url: StorageUrl | None = optional(
+        url(_SERVERS), "no such jobs", "Where jobs of the type copy copy everything to."
     )
     auth_mode: AuthMode = setting(
         choice(AuthMode), "open", "Whether one needs a key: open grants reading and writing without."

@@ -45,7 +45,9 @@ def copy(
         fail(str(error), status=2)
     if urls[0].text == urls[1].text:
         fail("Both are the same storage.", status=2)
-    services = [session.build(session.settings({"STORAGE_URL": url.text})) for url in urls]
+    # No jobs are announced, so a cluster's missing queue does not matter.
+    overrides = [{"STORAGE_URL": url.text, "QUEUE_URL": "memory://"} for url in urls]
+    services = [session.build(session.settings(each)) for each in overrides]
     stores = (services[0].storage(), services[1].storage())
     run(_copy(stores, services[0].clock(), replaces=replace))
 

@@ -9,7 +9,7 @@ whoever wants all of one moment stops its writers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -82,11 +82,16 @@ def unwatched(step: Step) -> None:
     del step
 
 
+async def unasked() -> None:
+    """Let the copy go on."""
+
+
 class Copying:
     """Copies datasets with their revisions and changes, and documents: keys, pins, jobs, usage.
 
     `replaces`: what the target has under the same names gives way, where else the copy refuses before it has
-    written anything. What only the target has stays.
+    written anything. What only the target has stays. `confirm` is awaited before each effect; what it raises
+    ends the copy.
     """
 
     def __init__(
@@ -97,6 +102,7 @@ class Copying:
         *,
         replaces: bool = False,
         watch: Watcher = unwatched,
+        confirm: Callable[[], Awaitable[None]] = unasked,
     ) -> None:
         self._source = source.datasets
         self._target = target.datasets
@@ -105,6 +111,7 @@ class Copying:
         self._clock = clock
         self._replaces = replaces
         self._watch = watch
+        self._confirm = confirm
 
     async def run(self) -> CopyReport:
         """Copy what the target does not have yet, and verify it.
@@ -120,6 +127,7 @@ class Copying:
         copied = [await self._dataset(dataset.name) for dataset in datasets]
         for name in set(await self._source.names()).difference(dataset.name for dataset in datasets):
             await self._deleted(name)
+        await self._confirm()
         return CopyReport(copied, await self._documents.run())
 
     def _check(self, origin: Dataset, there: Dataset | None) -> None:
@@ -164,6 +172,7 @@ class Copying:
             async for part in parts:
                 await writer.add(await asyncio.to_thread(prepared, part))
                 self._tell(origin, Phase.COPYING, part.start + len(part.records))
+            await self._confirm()
             commit = await writer.commit(origin.schema, guard)
         return digest.hexdigest(), commit.dataset
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from service.domain.columns import Column, ColumnType
-from service.domain.datasets import Schema
+from service.domain.datasets import Dataset, Schema
 from service.domain.records import Batch
 from service.ports.storage import NO_GUARD, Commit, Guard, OnConflict, Slice, Storage
 
@@ -36,10 +36,11 @@ async def load(
     name: str = "d",
     schema: Schema | None = None,
     guard: Guard = NO_GUARD,
+    origin: Dataset | None = None,
 ) -> Commit:
     """Replace the dataset by these records."""
     batch = content if isinstance(content, Batch) else Batch(content)
-    async with storage.datasets.replace(name) as writer:
+    async with storage.datasets.replace(name, origin) as writer:
         await writer.add(batch)
         return await writer.commit(schema or (SCHEMA if batch.keys is None else KEYED), guard)
 

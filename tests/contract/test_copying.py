@@ -47,7 +47,7 @@ async def _opened(
     names: tuple[str, str], clock: FakeClock, tmp_path: Path, servers: Servers
 ) -> AsyncIterator[Stores]:
     async with AsyncExitStack() as stack:
-        opened = []
+        opened: list[Storage] = []
         for number, name in enumerate(names):
             directory = tmp_path / str(number)
             directory.mkdir()
@@ -55,7 +55,7 @@ async def _opened(
             storage = await stack.enter_async_context(backend.open())
             await storage.ping()
             opened.append(storage)
-        yield Stores(*opened, clock)
+        yield Stores(opened[0], opened[1], clock)
 
 
 @pytest.fixture(params=PAIRS, ids="-to-".join)
