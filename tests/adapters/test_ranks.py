@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.ranks import NO_HOLES, Holes
+from service.adapters.ranks import BUCKET, GROUP, NO_HOLES, Gaps, Holes
 
 SIZES = st.integers(1, 7)
 LIVE = st.lists(st.booleans(), max_size=90)
@@ -52,3 +53,28 @@ def test_segments_that_are_all_holes_are_passed_over() -> None:
     assert [holes.find(rank) for rank in (0, 3, 4, 5, 6)] == [(1, 0), (1, 3), (3, 0), (4, 0), (4, 1)]
     assert holes.find(4 + 1 + 5 * 4) == (9, 0)
     assert holes.find(4 + 1 + 5 * 4 + 3) == (10, 0)
+
+
+@given(st.sets(st.integers(0, 3 * GROUP), max_size=40), st.integers(0, 300), st.integers(1, 9))
+def test_gaps_are_what_is_not_there(some: set[int], dense: int, size: int) -> None:
+    """Positions that come in parts leave the holes that one counts, in each bucket and each group."""
+    taken = sorted(some | set(range(dense)))
+    end = 3 * GROUP + 1
+    gaps = Gaps()
+    for start in range(0, len(taken), size):
+        gaps.add(taken[start : start + size])
+    gaps.until(end)
+    for segment_size, counts in ((BUCKET, gaps.counts), (GROUP, gaps.groups())):
+        for segment in range(-(-end // segment_size)):
+            positions = range(segment * segment_size, min((segment + 1) * segment_size, end))
+            live = sum(position in positions for position in taken)
+            assert counts.get(segment, 0) == len(positions) - live
+
+
+def test_gaps_are_given_as_they_come() -> None:
+    """Each position tells the holes before it, and none goes back."""
+    gaps = Gaps()
+    assert [gaps.before(position) for position in (2, 3, 7)] == [range(2), range(3, 3), range(4, 7)]
+    assert gaps.until(9) == range(8, 9)
+    with pytest.raises(ValueError, match="Position 8 does not ascend"):
+        gaps.before(8)
