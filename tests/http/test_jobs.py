@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import gzip
 import io
 import json
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+import zstandard
 
 from .conftest import METEORITES, NEWEST, Api, MakeApi
 
@@ -340,3 +342,41 @@ async def test_metrics_count_attempts(api: Api) -> None:
     async with api.get("/metrics") as answer:
         text = await answer.text()
     assert 'aerolite_job_attempts_total{outcome="succeeded",type="fibonacci"} 1.0' in text
+
+
+async def test_only_an_export_has_a_file(api: Api) -> None:
+    """The result of any other job, or of one that has not ended, is 410."""
+    done = await ended(api, (await order(api, type="fibonacci", params={"index": 9}))["id"])
+    async with api.get(f"/jobs/{done['id']}/result", headers=NEWEST) as answer:
+        assert answer.status == 410
+
+
+async def test_an_export_of_nothing_has_no_columns_for_parquet(api: Api) -> None:
+    """A dataset without columns makes an empty JSON array, and no Parquet file."""
+    for form, state in (("json", "succeeded"), ("parquet", "failed")):
+        params = {"dataset": "data", "format": form}
+        done = await ended(api, (await order(api, type="export", params=params))["id"])
+        assert done["state"] == state, done
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+async def test_a_compressed_upload_is_inflated_before_it_is_staged(api: Api, encoding: str) -> None:
+    """The job loads what the client meant, and a damaged body is refused at once."""
+    body = gzip.compress(METEORITES) if encoding == "gzip" else zstandard.compress(METEORITES)
+    headers = {**ASYNC, "Content-Encoding": encoding}
+    async with api.put("/datasets/d", data=body, headers=headers) as answer:
+        assert answer.status == 202
+        assert (await ended(api, (await answer.json())["id"]))["result"]["loaded"] == 5
+    async with api.put("/datasets/d", data=body[:-4], headers=headers) as answer:
+        assert answer.status == 422
+
+
+async def test_a_load_in_a_queue_can_be_cancelled(make_api: MakeApi) -> None:
+    """The upload of a cancelled load is removed; the dataset never comes to be."""
+    api = await make_api(**IDLE)
+    async with api.put("/datasets/d", data=METEORITES, headers=ASYNC) as answer:
+        job = await answer.json()
+    async with api.delete(f"/jobs/{job['id']}", headers=NEWEST) as answer:
+        assert (await answer.json())["state"] == "cancelled"
+    async with api.get("/datasets/d", headers=NEWEST) as answer:
+        assert answer.status == 404
