@@ -11,7 +11,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import ConnectionPool, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import MovedError, NoScriptError, RedisClusterException, ResponseError
+from redis.exceptions import ExecAbortError, MovedError, NoScriptError, RedisClusterException, ResponseError
 
 from service.adapters.redis.failures import Exchange, Redirected, translated
 from service.adapters.redis.scripts import SOURCES, Command, Script, Word
@@ -283,6 +283,15 @@ class Wire:
         """Run one command."""
         return (await self.run([command]))[0]
 
+    async def transaction(self, commands: Sequence[Command]) -> list[Any]:
+        """Run commands on keys of one slot in one step, written to disk at once; return their answers."""
+        with translated(self._servers.address, Exchange()):
+            answers: list[Any] = (await self.run([("MULTI",), *commands, ("EXEC",)]))[-1]
+            for answer in answers:
+                if isinstance(answer, ResponseError):
+                    raise answer
+            return answers
+
     async def script(
         self, script: Script, keys: Sequence[Word], arguments: Iterable[Word], *, commits: bool = False
     ) -> Any:
@@ -305,10 +314,11 @@ class Wire:
     async def _exchanged(self, commands: Sequence[Command], exchange: Exchange) -> list[Any]:
         for _ in range(_REDIRECTS):
             exchange.sent = False
-            node = await self._servers.node(_key(commands[0]))
+            node = await self._servers.node(_key(commands))
             replies = await node.exchange(commands, exchange)
             moved = [reply for reply in replies if isinstance(reply, MovedError)]
-            if moved and len(moved) == len(replies) and self._servers.forget():
+            nothing_done = len(moved) == len(replies) or isinstance(replies[-1], ExecAbortError)
+            if moved and nothing_done and self._servers.forget():
                 continue  # nothing was done, so it can be sent again
             for reply in replies:
                 if isinstance(reply, ResponseError):
@@ -321,5 +331,7 @@ class Wire:
         await self._servers.aclose()
 
 
-def _key(command: Command) -> Word:
+def _key(commands: Sequence[Command]) -> Word:
+    """Return a key of the slot that all commands are about."""
+    command = commands[1] if commands[0] == ("MULTI",) else commands[0]
     return command[3] if command[0] in {"EVALSHA", "EVAL"} else command[1]

@@ -2,7 +2,7 @@
 
     {name}:meta                HASH    the dataset's revision, and what that is
     {name}:lease               STRING  who may write beyond the last position, for some seconds
-    {name}:staged              HASH    body -> ms, positions, state: bodies that nobody reads
+    {name}:staged              HASH    body -> ms, positions, step: bodies that nobody reads
     {name}:retired             HASH    body -> edits, ms, positions: bodies that snapshots may still read
     {name}:once:<digest>       HASH    the commit of an Idempotency-Key, with a TTL
     {name}:<body>:r:<bucket>   LIST    256 records each; a hole is empty

@@ -167,21 +167,6 @@ class Committer:
         final: bool = False,
     ) -> list[Any]:
         """Run commands in one step if nothing stands against it; return `done`, or what does."""
-        command = self.application(keys, commands, token=token, expected=expected, fence=fence, once=once)
-        answer: list[Any] = (await self.wire.run([command], commits=final))[0]
-        return answer
-
-    def application(
-        self,
-        keys: Keys,
-        commands: Sequence[Command],
-        *,
-        token: str,
-        expected: Entry | None = None,
-        fence: Fence = NO_FENCE,
-        once: Idempotency | None = None,
-    ) -> Command:
-        """Return the one command that does what `apply` does."""
         state: tuple[Word, Word] = ("", "")
         if expected is not None:
             state = (expected.head.revision, expected.staged)
@@ -190,7 +175,8 @@ class Committer:
             words += (len(command), *command)
         touched = dict.fromkeys(command[1] for command in commands)
         checked = [keys.meta, keys.lease, keys.once(once.key) if once else keys.meta, fence.key or keys.meta]
-        return APPLY.call([*checked, *touched], words)
+        answer: list[Any] = await self.wire.script(APPLY, [*checked, *touched], words, commits=final)
+        return answer
 
     async def litter(self, name: str) -> None:
         """Note, in a key of another slot, that there may be something to sweep."""
