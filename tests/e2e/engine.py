@@ -98,6 +98,7 @@ def running_engine() -> Iterator[Engine]:
         # The system's folder for temporary files: a socket's path has room for 108 bytes only.
         short = stack.enter_context(_folder(Path(tempfile.mkdtemp(prefix="aerolite-e2e-"))))
         data = stack.enter_context(_folder(cache_folder() / "engine"))
+        stack.enter_context(_firewall())
         stack.enter_context(_bridge())
         log = stack.enter_context((short / "log").open("w+b"))
         engine = Engine(short / "socket", short / "configuration")
@@ -131,6 +132,22 @@ def _remove(path: Path) -> None:
         subprocess.run(["umount", "--lazy", *left], check=False)
     if path.exists():
         shutil.rmtree(path)
+
+
+@contextmanager
+def _firewall() -> Iterator[None]:
+    """Take back the rules that dockerd adds, unless a Docker of the machine has its own among them."""
+    before = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
+    try:
+        yield
+    finally:
+        if ":DOCKER " not in before:
+            # First all of it: `before` may not even name the tables that dockerd has written to.
+            for table in ("filter", "nat"):
+                subprocess.run(["iptables", "--table", table, "--flush"], check=True)
+                subprocess.run(["iptables", "--table", table, "--delete-chain"], check=True)
+            subprocess.run(["iptables", "--policy", "FORWARD", "ACCEPT"], check=True)
+            subprocess.run(["iptables-restore"], input=before, text=True, check=True)
 
 
 @contextmanager

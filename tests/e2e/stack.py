@@ -61,13 +61,20 @@ class Stack:
 
     def container(self, service: str) -> str:
         """Return the id of a service's container, also of one that has stopped."""
-        found = self.compose("ps", "--all", "--quiet", service)
-        assert found, f"{service} has no container"
-        return found
+        found = self._containers(
+            "--all", "--quiet", "--filter", f"label=com.docker.compose.service={service}"
+        )
+        assert len(found) == 1, f"{service} has {len(found)} containers"
+        return found[0]
 
     def services(self) -> list[str]:
         """List the services that run."""
-        return self.compose("ps", "--services", "--filter", "status=running").split()
+        return self._containers("--format", '{{.Label "com.docker.compose.service"}}')
+
+    def _containers(self, *options: str) -> list[str]:
+        # Docker's own list: docker-compose takes ten times as long to give it.
+        project = f"label=com.docker.compose.project={self._environment['COMPOSE_PROJECT_NAME']}"
+        return self.engine.docker("ps", "--filter", project, *options).split()
 
     def inspect(self, service: str) -> dict[str, Any]:
         """Ask the engine about a service's container."""
