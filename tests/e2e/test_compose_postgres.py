@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -33,18 +30,6 @@ def stack(engine: Engine, image: str) -> Iterator[Stack]:
         yield after
     finally:
         after.down("--volumes", "--remove-orphans")
-
-
-def query(stack: Stack, statement: str) -> Any:
-    """Send a statement to /query and return the answer's body."""
-    body = json.dumps({"query": statement}).encode()
-    kind = {"Content-Type": "application/json"} | NEWEST_CONTRACT
-    answer = stack.api.request("POST", "/query", body=body, headers=kind)
-    if answer.status == 503:  # nothing was done: the connection went down with PostgreSQL
-        time.sleep(int(answer.headers["retry-after"]))
-        answer = stack.api.request("POST", "/query", body=body, headers=kind)
-    assert answer.status == 200, answer
-    return answer.json() if answer.headers["content-type"].startswith("application/json") else None
 
 
 def psql(stack: Stack, statement: str) -> str:
@@ -77,21 +62,15 @@ def test_postgresql_publishes_no_port_and_is_confined(stack: Stack) -> None:
     assert stack.engine.docker("exec", stack.container("postgres"), "id", "-u") == "999"
 
 
-def test_sql_is_postgresqls(stack: Stack) -> None:
-    """A statement sent to /query is executed by PostgreSQL."""
-    answer = query(stack, "select version() as version")
-    assert answer["result"][0]["version"].startswith("PostgreSQL ")
-
-
 def test_a_table_survives_a_restart_of_postgresql(stack: Stack) -> None:
     """What SQL has written is there after PostgreSQL was killed and started again."""
-    query(stack, "create table notes (text text)")
-    query(stack, "insert into notes values ('kept')")
+    psql(stack, "create table notes (text text)")
+    psql(stack, "insert into notes values ('kept')")
     postgres = stack.container("postgres")
     stack.engine.docker("kill", postgres)
     stack.engine.docker("start", postgres)
     wait_until(lambda: stack.health("postgres") == "healthy", "postgres is healthy again")
-    assert query(stack, "select text from notes")["result"] == [{"text": "kept"}]
+    assert psql(stack, "select text from notes").strip() == "kept"
 
 
 def test_the_jobs_results_move_to_postgresql(stack: Stack) -> None:
