@@ -136,12 +136,9 @@ def redis_storage(url: str, clock: Clock) -> Storage:
 
 
 def postgres_storage(url: str, clock: Clock) -> Storage:
-    """Return storage in PostgreSQL. Raises `SettingError` where the extra is not installed."""
-    try:
-        from service.adapters.postgres import PostgresStorage  # noqa: PLC0415 - a driver, as above
-    except ModuleNotFoundError as error:
-        problem = "STORAGE_URL names PostgreSQL, whose driver is missing: pip install 'aerolite[postgres]'."
-        raise SettingError([problem]) from error
+    """Return storage in PostgreSQL. Raises `StoreError` where the extra is not installed."""
+    from service.adapters.postgres import PostgresStorage  # noqa: PLC0415 - a driver, as above
+
     return PostgresStorage(url, clock=clock)
 
 
