@@ -7,11 +7,13 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 from urllib.parse import quote
 
 import typer
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -116,27 +118,42 @@ def read_document(file: Path) -> object:
     except ValueError as error:
         if file.suffix == ".json":
             raise CommandError(f"{file} is no JSON: {error}.") from error
-    return _as_json(_yaml(file, text))
-
-
-def _yaml(file: Path, text: str) -> object:
+    except RecursionError as error:
+        raise CommandError(f"{file} is nested too deeply.") from error
     try:
-        import yaml  # noqa: PLC0415 - not in the image, and JSON needs it not
-    except ImportError as error:
-        raise CommandError("YAML needs `pip install aerolite[deploy]`; JSON goes without.") from error
-    try:
-        return yaml.safe_load(text)
+        return _as_json(yaml.load(text, _Loader))  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError) as error:
         raise CommandError(f"{file} is no YAML: {error}.") from error
+    except RecursionError as error:
+        raise CommandError(f"{file} is nested too deeply.") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes no aliases: a few lines of them unfold to gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Return the next node. Raises `yaml.YAMLError` where an alias stands."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has an alias; write out what it stands for")
+        return super().compose_node(parent, index)
 
 
 def _as_json(value: object) -> object:
-    """Return what YAML has read as JSON would have it: a day is its text."""
+    """Return what YAML has read as JSON would have it: a day is its text. Raises `ValueError`."""
     if isinstance(value, dict):
-        return {str(name): _as_json(each) for name, each in value.items()}
+        return {_name(name): _as_json(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_as_json(each) for each in value]
-    return value.isoformat() if isinstance(value, date) else value
+    if isinstance(value, date):
+        return value.isoformat()
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value)):
+        return value
+    raise ValueError(f"JSON has nothing like {value!r:.80}")
+
+
+def _name(value: object) -> str:
+    """Return the name of a member: in YAML `true` and `2027` are no texts."""
+    return value if isinstance(value, str) else json.dumps(_as_json(value)).strip('"')
 
 
 @asynccontextmanager

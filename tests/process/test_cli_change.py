@@ -8,6 +8,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from service.cli.change import read_document
+
 from .calling import aerolite
 from .serving import serving
 
@@ -58,6 +60,11 @@ async def test_a_change_is_rehearsed_and_declared_from_the_command_line(
             "date: 2020-01-01\ndescription: x\noperations: [{op: hide, column: a}]",
             "There is no dataset",
         ),
+        ("c.yaml", "- &a [x, x]\n- *a", "it has an alias"),
+        ("c.yaml", "value: .nan", "JSON has nothing like nan"),
+        ("c.yaml", "value: !!binary aGk=", "JSON has nothing like b'hi'"),
+        ("c.yaml", "[" * 5000, "is nested too deeply"),
+        ("c.json", "[" * 500_000, "is nested too deeply"),
         ("c.yaml", None, "cannot be read: No such file"),
         ("c.yaml", "\udcff", "it is no UTF-8"),
     ],
@@ -71,6 +78,16 @@ async def test_a_bad_file_is_told_why(tmp_path: Path, name: str, text: str | Non
         "change", "weights", str(file), "--storage-url", "memory://", SPOOL_DIR=str(tmp_path)
     )
     assert (code, str(file) in error, sentence in error) == (1, True, True), error
+
+
+def test_yaml_means_what_json_would(tmp_path: Path) -> None:
+    """Days, numbers and words that YAML takes for values are names and texts all the same."""
+    file = tmp_path / "change.yaml"
+    file.write_text("date: 2027-01-01\nvalues: {true: 1.5, 2027: null, 2027-01-01: [x]}\n")
+    assert read_document(file) == {
+        "date": "2027-01-01",
+        "values": {"true": 1.5, "2027": None, "2027-01-01": ["x"]},
+    }
 
 
 async def test_one_place_is_enough(tmp_path: Path) -> None:
