@@ -347,7 +347,7 @@ class Container(containers.DeclarativeContainer):
             seen,
             uploads,
         ),
-        keys=providers.Singleton(KeysResource, access, registry, uploads),
+        keys=providers.Singleton(KeysResource, access, registry, uploads, clock),
         openapi=openapi,
         docs=providers.Singleton(DocsResource, registry, openapi, clock),
         versions=providers.Singleton(VersionsResource, registry, sunsetting, clock),

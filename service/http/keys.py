@@ -9,13 +9,15 @@ import msgspec
 
 from service.contracts.messages import Document, Reply
 from service.contracts.registry import Registry
+from service.contracts.resolve import choose
 from service.domain.access import Scope
 from service.domain.dates import parse_version
-from service.domain.errors import InvalidContent, Unauthenticated, VersionMalformed
+from service.domain.errors import InvalidContent, Unauthenticated, VersionError, VersionMalformed
 from service.http import parameters
 from service.http.answers import Answer, Ask
 from service.http.moments import moment
 from service.http.uploads import Uploads
+from service.ports.clock import Clock
 from service.usecases.access import MAX_NAME_CHARS, Access, Key
 
 MAX_LISTED = 1000
@@ -37,10 +39,11 @@ class NewPin(msgspec.Struct, forbid_unknown_fields=True):
 class KeysResource:
     """API keys."""
 
-    def __init__(self, access: Access, registry: Registry, uploads: Uploads) -> None:
+    def __init__(self, access: Access, registry: Registry, uploads: Uploads, clock: Clock) -> None:
         self._access = access
         self._registry = registry
         self._uploads = uploads
+        self._clock = clock
 
     async def list(self, ask: Ask) -> Answer:
         """List the keys, a page at a time."""
@@ -71,8 +74,8 @@ class KeysResource:
 
     async def set_pin(self, ask: Ask) -> Answer:
         """Set a key's pin to any day."""
-        day = _decode(await self._uploads.small_json(ask), NewPin).date
-        return _answer(self._describe(await self._access.set_pin(ask.path("id"), _day(day))))
+        day = await self._day(ask)
+        return _answer(self._describe(await self._access.set_pin(ask.path("id"), day)))
 
     async def read_own(self, ask: Ask) -> Answer:
         """Tell a caller who it is."""
@@ -86,8 +89,24 @@ class KeysResource:
         """Move the caller's own pin."""
         if ask.caller.key_id is None:
             raise Unauthenticated("Only a key has a pin: send `Authorization: Bearer KEY`.")
-        day = _decode(await self._uploads.small_json(ask), NewPin).date
-        return _answer(self._describe(await self._access.move_pin(ask.caller.key_id, _day(day))))
+        day = await self._day(ask)
+        return _answer(self._describe(await self._access.move_pin(ask.caller.key_id, day)))
+
+    async def _day(self, ask: Ask) -> date:
+        """Return the day that a body names, if a header could ask for it as well.
+
+        Raises `InvalidContent`, `VersionInFuture`, `VersionBeforeFirst`.
+        """
+        text = _decode(await self._uploads.small_json(ask), NewPin).date
+        try:
+            day = parse_version(text)
+        except VersionMalformed as error:
+            raise InvalidContent(f"{text!r:.40} is no day such as 2026-11-20.", pointer="/date") from error
+        try:
+            return choose(self._registry, (day.isoformat(),), None, self._clock.now()).day
+        except VersionError as error:
+            error.pointer = "/date"
+            raise
 
     def _describe(self, key: Key) -> dict[str, Any]:
         contract = None if key.pin is None else self._registry.on(key.pin)
@@ -103,13 +122,6 @@ class KeysResource:
 
 def _answer(value: Any) -> Answer:
     return Answer(Reply(200, Document(value), {"Cache-Control": "no-store"}))
-
-
-def _day(text: str) -> date:
-    try:
-        return parse_version(text)
-    except VersionMalformed as error:
-        raise InvalidContent(error.detail, pointer="/date") from None
 
 
 def _decode(body: bytes, kind: Any) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from service.domain.access import Scope
+from service.domain.errors import InvalidContent
 from service.ports.storage import Storage
 from service.usecases.access import Access
 from tests.clocks import FakeClock
@@ -76,3 +78,28 @@ async def test_moves_that_race_leave_one_of_them(storage: Storage, clock: FakeCl
     await asyncio.gather(*(access.move_pin(key.id, day) for day in days), return_exceptions=True)
     pin = (await access.get(key.id)).pin
     assert pin == max(days)
+
+
+async def test_a_key_moves_forward_and_an_admin_anywhere(storage: Storage, clock: FakeClock) -> None:
+    """A key's own way back ends after 72 hours; an admin goes back and forth, and ends that way at once."""
+    access = access_to(storage, clock)
+    key, _ = await access.create("robot", frozenset({Scope.READ}))
+    today, middle = clock.now().date(), date(2024, 2, 29)
+    for day in (today, FIRST, middle, FIRST):
+        assert (await access.set_pin(key.id, day)).pin == day
+        clock.move(hours=100)
+    assert (await access.move_pin(key.id, today)).pin == today
+    assert (await access.move_pin(key.id, FIRST)).pin == FIRST
+    await access.move_pin(key.id, today)
+    clock.move(hours=72)
+    with pytest.raises(InvalidContent):
+        await access.move_pin(key.id, FIRST)
+    await access.set_pin(key.id, FIRST)
+    await access.move_pin(key.id, middle)
+    assert (await access.set_pin(key.id, today)).pin == today
+    with pytest.raises(InvalidContent):
+        await access.move_pin(key.id, FIRST)
+    for day in (FIRST - timedelta(days=1), clock.now().date() + timedelta(days=1)):
+        with pytest.raises(InvalidContent):
+            await access.set_pin(key.id, day)
+    assert (await access.get(key.id)).pin == today

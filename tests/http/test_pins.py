@@ -114,15 +114,27 @@ async def test_a_header_that_names_no_contract_is_refused(
 
 
 @pytest.mark.parametrize(
-    "day", ["2026-12-02", "9999-12-31", "2023-03-31", "", "2026-1-5", "2026-W47-5", "٢٠٢٦-١١-٢٠"]
+    ("day", "status", "type"),
+    [
+        ("2026-12-02", 400, "version-in-future"),
+        ("9999-12-31", 400, "version-in-future"),
+        ("2023-03-31", 400, "version-before-first"),
+        ("0001-01-01", 400, "version-before-first"),
+        ("", 422, "invalid-content"),
+        ("2026-1-5", 422, "invalid-content"),
+        ("2026-W47-5", 422, "invalid-content"),
+        ("٢٠٢٦-١١-٢٠", 422, "invalid-content"),
+        ("2023-05-01, 2023-05-01", 422, "invalid-content"),
+    ],
 )
-async def test_a_pin_that_names_no_contract_is_refused(api: Api, day: str) -> None:
+async def test_a_pin_that_names_no_contract_is_refused(api: Api, day: str, status: int, type: str) -> None:
     """Neither the key itself nor an admin can pin it to the future, before the first contract, or to no day."""
     key = await make_key(api)
     for path, headers in (("/keys/self/pin", key.header), (f"/keys/{key.id}/pin", ADMIN)):
         async with api.post(path, json={"date": day}, headers=headers) as answer:
             problem = await answer.json(content_type="application/problem+json")
-            assert (answer.status, problem["pointer"]) == (422, "/date"), problem
+            assert (answer.status, problem["type"], problem["pointer"]) == (status, type, "/date"), problem
+            assert problem.get("supported") == ([FIRST, SECOND, NEWEST] if status == 400 else None)
     assert await pin_of(api, key) is None
 
 
@@ -185,7 +197,7 @@ async def test_a_pin_moves_forward_to_today_at_most(api: Api, clock: FakeClock) 
     assert await move(api, key, "2024-01-01") == 200
     assert await contract_of(api, key.header) == (SECOND, "pin")
     assert await move(api, key, "2023-12-31") == 422
-    assert await move(api, key, "2026-12-02") == 422
+    assert await move(api, key, "2026-12-02") == 400
     assert await move(api, key, TODAY) == 200
     assert await contract_of(api, key.header) == (NEWEST, "pin")
     clock.move(days=1)
@@ -205,6 +217,19 @@ async def test_a_pin_goes_back_within_72_hours(api: Api, clock: FakeClock) -> No
     clock.move(hours=72)
     assert await move(api, key, "2023-05-01") == 422
     assert await contract_of(api, key.header) == (NEWEST, "pin")
+
+
+async def test_an_admin_sets_a_pin_in_whichever_direction(api: Api, clock: FakeClock) -> None:
+    """Back as well as forward, by any distance and at any time; what the key had moved by itself is forgotten."""
+    key = await make_key(api)
+    await contract_of(api, key.header)
+    for day, contract in ((FIRST, FIRST), (TODAY, NEWEST), ("2024-02-29", SECOND), ("2023-05-01", FIRST)):
+        clock.move(days=4)
+        assert await set_pin(api, key, day) == 200
+        assert await contract_of(api, key.header) == (contract, "pin")
+    assert await move(api, key, TODAY) == 200
+    assert await set_pin(api, key, "2024-01-01") == 200
+    assert await move(api, key, "2023-05-01") == 422, "it was the admin who moved it last"
 
 
 async def test_to_move_where_one_is_keeps_the_way_back(api: Api) -> None:
