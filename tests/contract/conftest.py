@@ -1,8 +1,8 @@
-"""Fixtures of the contract suite: a backend, two replicas on it, and a clock to move."""
+"""Fixtures of the contract suite: a backend, and two replicas on it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,19 +13,6 @@ from tests.servers import Servers
 
 from .backends import BACKENDS
 from .backends.base import Backend, ProcessBackend, ServerBackend
-
-
-@pytest.fixture(scope="session")
-def servers() -> Iterator[Servers]:
-    """Keep the servers of this session."""
-    with Servers() as running:
-        yield running
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """Give the clock of every replica of the test."""
-    return FakeClock()
 
 
 @pytest.fixture(params=list(BACKENDS))
