@@ -27,6 +27,7 @@
     │   ├── IdempotencyMismatch     the Idempotency-Key was used for another body
     │   ├── InvalidChange           a dataset change that cannot be
     │   └── QueryFailed             the database's own message
+    │       └── WriteRefused        a statement that was to read only would write
     ├── Busy                        too much at once; later it goes
     └── StoreError                  the storage, database or queue
         ├── StoreUnavailable        did not answer; nothing was written
@@ -307,6 +308,10 @@ class QueryFailed(Unprocessable):
 
     slug = "query-failed"
     title = "The database refused the statement"
+
+
+class WriteRefused(QueryFailed):
+    """The statement would write, and was run to read only."""
 
 
 class Busy(AeroliteError):

@@ -63,6 +63,8 @@ class Bounds:
 class Rows:
     """What a statement answered, as JSON values; `columns` are distinct, in order.
 
+    Also values that JSON has a form for: decimals and big integers (their exact digits), dates and times
+    (ISO 8601), bytes (base64); `msgspec.Raw` is JSON as it stands. NaN and infinities are None.
     `truncated` says that there was more than the bounds let through.
     """
 
@@ -85,12 +87,18 @@ class Database(Protocol):
     async def run(self, statement: Statement, tables: Tables) -> Rows | None:
         """Run a statement; None where it is of a kind that answers no rows.
 
-        Raises `QueryFailed` with the database's own message and, where it tells, the position; for what a
-        guard refuses, for what takes too long or answers a row beyond the bounds, too. `StoreUnavailable`
-        where it does not answer, `OutcomeUnknown` where the connection died during a commit, `OutOfSpace`.
+        Raises `QueryFailed` with the database's own message and, where it tells, the `position` (a member:
+        the character of the statement, from 1); for what a guard refuses, for what takes too long or answers
+        a row beyond the bounds, too; `WriteRefused` where a statement that is not `writing` would write.
+        `StoreUnavailable` where it does not answer, `OutcomeUnknown` where the connection died during a
+        commit, `OutOfSpace`.
         """
         ...
 
     async def aliases(self, tables: Tables) -> Mapping[str, Mapping[str, str]]:
-        """Return which names of datasets' columns are others in SQL: by dataset, the alias and its column."""
+        """Return which names of datasets' columns are others in SQL: by dataset, the alias and its column.
+
+        Under the empty name, which no dataset has, those of datasets themselves: the alias and its dataset.
+        Empty where the database shows no datasets.
+        """
         ...

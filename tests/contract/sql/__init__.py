@@ -1,0 +1,1 @@
+"""The contract of databases (`service.ports.database`): one suite that every one of them passes."""
