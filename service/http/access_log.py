@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from time import perf_counter
 from typing import Self
 
@@ -24,25 +25,35 @@ _TRACEPARENT = istr("traceparent")
 _TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
+Record = tuple[float, str, str, str | None, str, str, int, str, float]
+"""Time, method, target, `traceparent`, operation, contract, status, request id, milliseconds."""
+
+Format = Callable[[Record], str]
+
+
 class Lines:
-    """Collects lines and writes them together; `async with` writes the rest at the end."""
+    """Collects records and writes them together, a line each; `async with` writes the rest at the end.
+
+    They are formatted when they are written: many at once cost half of what they cost one by one between
+    requests.
+    """
 
     def __init__(self, write: Callable[[str], object] | None = None) -> None:
         self._write = write
-        self._lines: list[str] = []
+        self._records: list[tuple[Format, Record]] = []
 
-    def add(self, line: str) -> None:
-        """Take a line, which is written within `FLUSH_S`."""
-        if not self._lines:
+    def add(self, line: Format, record: Record) -> None:
+        """Take a record, which is written within `FLUSH_S` as what `line` makes of it."""
+        if not self._records:
             asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
-        self._lines.append(line)
+        self._records.append((line, record))
 
     def flush(self) -> None:
         """Write what was collected."""
-        if self._lines:
-            text = "\n".join(self._lines) + "\n"
-            self._lines.clear()
-            (self._write or sys.stderr.write)(text)
+        if self._records:
+            records, self._records = self._records, []
+            lines = [line(record) for line, record in records]
+            (self._write or sys.stderr.write)("\n".join(lines) + "\n")
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -61,7 +72,6 @@ class AccessLog:
         self._lines = lines
         self._format = _console if console else _json
         self._logger = logging.getLogger("aerolite.access")
-        self._second = (0, "")
 
     def wrote(
         self,
@@ -76,50 +86,39 @@ class AccessLog:
         seconds = perf_counter() - started
         self._metrics.answered(operation, contract, status, seconds)
         if self._logger.isEnabledFor(logging.INFO):
-            line = self._format(
-                self._moment(), request, operation, contract, status, request_id, seconds * 1000
+            trace = request.headers.get(_TRACEPARENT)
+            record = (
+                *(time.time(), request.method, request.raw_path, trace),
+                *(operation, contract, status, request_id, seconds * 1000),
             )
-            self._lines.add(line)
-
-    def _moment(self) -> str:
-        now = time.time()
-        second = int(now)
-        if self._second[0] != second:
-            self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
-        return f"{self._second[1]}.{int((now - second) * 1000):03d}+00:00"
+            self._lines.add(self._format, record)
 
 
-def _json(
-    moment: str,
-    request: web.Request,
-    operation: str,
-    contract: str,
-    status: int,
-    request_id: str,
-    milliseconds: float,
-) -> str:
-    path = msgspec.json.encode(request.raw_path).decode()
+def _json(record: Record) -> str:
+    now, method, target, trace, operation, contract, status, request_id, milliseconds = record
+    path = msgspec.json.encode(target).decode()
     return (
-        f'{{"time":"{moment}","level":"info","logger":"aerolite.access","message":"request",'
-        f'"id":"{request_id}","method":"{request.method}","path":{path},"status":{status},'
-        f'"ms":{milliseconds:.2f},"contract":"{contract}","operation":"{operation}"{_trace(request)}}}'
+        f'{{"time":"{_moment(now)}","level":"info","logger":"aerolite.access","message":"request",'
+        f'"id":"{request_id}","method":"{method}","path":{path},"status":{status},'
+        f'"ms":{milliseconds:.2f},"contract":"{contract}","operation":"{operation}"{_trace(trace)}}}'
     )
 
 
-def _console(
-    moment: str,
-    request: web.Request,
-    operation: str,
-    contract: str,
-    status: int,
-    request_id: str,
-    milliseconds: float,
-) -> str:
-    path = request.raw_path.encode("unicode_escape").decode()
-    return f"{moment[11:19]} info    {request.method} {path} {status} {milliseconds:.2f} ms {contract}"
+def _console(record: Record) -> str:
+    now, method, target, _, _, contract, status, _, milliseconds = record
+    path = target.encode("unicode_escape").decode()
+    return f"{_moment(now)[11:19]} info    {method} {path} {status} {milliseconds:.2f} ms {contract}"
 
 
-def _trace(request: web.Request) -> str:
-    header = request.headers.get(_TRACEPARENT)
+def _moment(now: float) -> str:
+    return f"{_second(int(now))}.{int(now % 1 * 1000):03d}+00:00"
+
+
+@lru_cache(maxsize=2)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def _trace(header: str | None) -> str:
     found = None if header is None else _TRACE.fullmatch(header)
     return "" if found is None else f',"trace":"{found.group(1)}"'

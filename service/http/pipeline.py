@@ -105,7 +105,7 @@ class Endpoint:
             contract = visit.resolved.contract.date.isoformat()
             # Who showed a key that is none is no client of a contract.
             if visit.caller is not NOBODY:
-                shared.usage.count(contract, visit.resolved.source.value, visit.caller.key_id)
+                shared.usage.count(contract, visit.resolved.source, visit.caller.key_id)
         shared.access_log.wrote(request, self._operation.id, contract, response.status, request_id, started)
         return response
 

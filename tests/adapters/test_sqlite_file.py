@@ -306,3 +306,13 @@ async def test_several_processes_may_make_the_file_at_once(tmp_path: Path) -> No
         counted = await storage.documents.get("usage", "day")
         assert counted is not None
         assert counted.body == {"n": 6}
+
+
+async def test_what_others_commit_is_seen_in_the_next_turn(tmp_path: Path) -> None:
+    """Reads of one turn of the event loop ask the file once; those of the next see what came meanwhile."""
+    path = tmp_path / "a.db"
+    async with storage_at(path) as mine, storage_at(path) as other:
+        for count in range(1, 20):
+            await append(other, records([count])) if count > 1 else await load(other, records([count]))
+            found = await asyncio.gather(*(mine.datasets.dataset("d") for _ in range(5)))
+            assert [dataset.revision for dataset in found if dataset is not None] == [count] * 5

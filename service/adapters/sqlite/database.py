@@ -76,6 +76,7 @@ class Database:
         self._readers = readers
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
+        self._asked: Version | None = None
         self._opening = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._opened: _Opened | None = None
@@ -133,8 +134,18 @@ class Database:
         """Return what changes with each commit of anyone, or None where the file must be opened first.
 
         Cheap (about 5 microseconds) and called on the event loop; its connection never writes, so it sees
-        the commits of this process as it sees those of others. Raises `StoreUnavailable`.
+        the commits of this process as it sees those of others. Asked once for all who ask in the same turn of
+        the loop: what they read for had arrived before the turn began. Raises `StoreUnavailable`.
         """
+        if self._asked is None:
+            self._asked = self._ask()
+            asyncio.get_running_loop().call_soon(self._forget)
+        return self._asked
+
+    def _forget(self) -> None:
+        self._asked = None
+
+    def _ask(self) -> Version | None:
         opened = self._opened
         try:
             if opened is None or opened.identity != self._identity():
