@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from service.adapters.sqlite import SqliteStorage
-from service.adapters.sqlite.connections import connect, connect_gate, enter_wal, work_on
+from service.adapters.sqlite.connections import work_on
 from service.adapters.sqlite.failures import translated
 from service.adapters.sqlite.tables import APPLICATION_ID
+from service.adapters.sqlite_file import connect, connect_gate, enter_wal
 from service.domain.errors import StoreError, StoreUnavailable
 from tests.clocks import FakeClock
 from tests.contract.steps import append, everything, load, records
@@ -152,7 +153,7 @@ async def test_a_damaged_file_is_told(tmp_path: Path) -> None:
 async def test_any_other_complaint_is_told_too(tmp_path: Path) -> None:
     """What has no sentence of its own keeps SQLite's."""
     with (
-        closing(connect(tmp_path / "a.db", create=True)) as connection,
+        closing(connect(tmp_path / "a.db", mode="rwc")) as connection,
         pytest.raises(StoreError, match="no such table"),
         translated(tmp_path / "a.db"),
     ):
@@ -251,7 +252,7 @@ async def test_a_write_that_waited_while_the_file_was_replaced_is_refused(tmp_pa
 
 async def test_a_connection_that_was_closed_is_told(tmp_path: Path) -> None:
     """Whoever still waits for a connection to a replaced file is told so."""
-    worker = await work_on(partial(connect, tmp_path / "a.db", create=True))
+    worker = await work_on(partial(connect, tmp_path / "a.db", mode="rwc"))
     await worker.close()
     with pytest.raises(StoreUnavailable, match="was replaced"):
         await worker.call(lambda connection: connection.execute("SELECT 1"))

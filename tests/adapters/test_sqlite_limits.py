@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from service.adapters.sqlite import SqliteStorage
-from service.adapters.sqlite.connections import connect
 from service.adapters.sqlite.database import SNAPSHOTS
 from service.adapters.sqlite.heads import count_hole, first_id, load, save
 from service.adapters.sqlite.reading import slice_records
 from service.adapters.sqlite.writing import STAGE_BYTES
+from service.adapters.sqlite_file import connect
 from service.domain.errors import Busy, OutcomeUnknown, OutOfSpace, StoreUnavailable
 from service.domain.records import Batch
 from service.ports.storage import Storage

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
 
 import aiosqlite
 
-from service.adapters.sqlite.failures import committing
-from service.domain.errors import AeroliteError, Busy, StoreError, StoreUnavailable
+from service.adapters.sqlite_file import Work, connect, enter_wal
+from service.domain.errors import AeroliteError, Busy, StoreUnavailable
 
 T = TypeVar("T")
-
-Work = Callable[[sqlite3.Connection], T]
-"""A function of a connection: what one thread hop (60 microseconds) carries, however many statements it has.
-
-It runs to its end whatever happens to the task that waits for it, so a cancelled task leaves no open
-transaction.
-"""
 
 CACHE_KIB = 16 << 10
 CHECKPOINT_PAGES = 4_000
@@ -38,7 +28,12 @@ class Worker(aiosqlite.Connection):
     """A connection with a thread of its own that runs whole functions."""
 
     async def call(self, work: Work[T]) -> T:
-        """Run `work` in the thread and return what it returns."""
+        """Run `work` in the thread and return what it returns.
+
+        One thread hop (60 microseconds) carries the whole function, however many statements it has. It runs
+        to its end whatever happens to the task that waits for it, so a cancelled task leaves no open
+        transaction.
+        """
         if self._connection is None:
             raise StoreUnavailable("The database file was replaced while it was used. Try again.")
         # Its only way to run a function; protected, and without annotations.
@@ -53,23 +48,11 @@ async def work_on(connect: Callable[[], sqlite3.Connection]) -> Worker:
     return worker
 
 
-def connect(path: Path, *, create: bool = False, timeout_s: float = 0.0) -> sqlite3.Connection:
-    """Open the file; it is created only where `create` says so."""
-    mode = "rwc" if create else "rw"
-    return sqlite3.connect(
-        f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
-        uri=True,
-        timeout=timeout_s,
-        isolation_level=None,  # transactions are opened by name, below
-        check_same_thread=False,
-    )
-
-
 def connect_writer(
     path: Path, *, create: bool, timeout_s: float, max_bytes: int | None
 ) -> sqlite3.Connection:
     """Open the one connection that writes."""
-    connection = connect(path, create=create, timeout_s=timeout_s)
+    connection = connect(path, mode="rwc" if create else "rw", timeout_s=timeout_s)
     try:
         enter_wal(connection, timeout_s)
         # In WAL mode FULL syncs the log at each commit: what was acknowledged survives a power cut.
@@ -86,27 +69,6 @@ def connect_writer(
     return connection
 
 
-def connect_gate(path: Path) -> sqlite3.Connection:
-    """Open what those who write take turns at."""
-    return connect(path.with_name(path.name + "-gate"), create=True)
-
-
-def enter_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
-    """Switch to the write-ahead log; SQLite does not wait for others who switch at the same time."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            break
-    if mode != "wal":
-        raise StoreError("The file system cannot keep a write-ahead log. Put the database on a local disk.")
-
-
 def reading(query: Work[T]) -> Work[T]:
     """Return the query within a transaction: it sees one state of the database."""
 
@@ -118,39 +80,6 @@ def reading(query: Work[T]) -> Work[T]:
             connection.execute("ROLLBACK")
 
     return work
-
-
-def writing(change: Work[T], gate: sqlite3.Connection, deadline: float) -> Work[T]:
-    """Return the change within a transaction that waits for its turn until the monotonic `deadline`.
-
-    Whoever writes holds the gate, an empty database beside the file, from before the transaction until the
-    log was written back after it. SQLite would do without; but before 3.51.3 a process that writes the log
-    back while another one begins it anew can lose a commit (https://sqlite.org/wal.html#walresetbug).
-    """
-
-    def work(connection: sqlite3.Connection) -> T:
-        _begin(gate, "EXCLUSIVE", deadline)
-        try:
-            _begin(connection, "IMMEDIATE", deadline)
-            try:
-                result = change(connection)
-                with committing():
-                    connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-        finally:
-            gate.execute("ROLLBACK")
-        return result
-
-    return work
-
-
-def _begin(connection: sqlite3.Connection, kind: str, deadline: float) -> None:
-    timeout_ms = max(1, int((deadline - time.monotonic()) * 1000))
-    connection.execute(f"PRAGMA busy_timeout = {timeout_ms}")
-    connection.execute(f"BEGIN {kind}")
 
 
 class Turns:

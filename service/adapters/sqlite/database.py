@@ -17,17 +17,14 @@ from typing import TypeVar
 from service.adapters.sqlite.connections import (
     Pool,
     Turns,
-    Work,
     Worker,
-    connect,
-    connect_gate,
     connect_writer,
     reading,
     work_on,
-    writing,
 )
 from service.adapters.sqlite.failures import Locked, translated
 from service.adapters.sqlite.tables import migrate
+from service.adapters.sqlite_file import Work, connect, connect_gate, writing
 from service.domain.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")

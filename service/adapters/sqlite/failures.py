@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.domain.errors import OutcomeUnknown, OutOfSpace, StoreError, StoreUnavailable
+from service.adapters.sqlite_file import primary_code
+from service.domain.errors import OutOfSpace, StoreError, StoreUnavailable
 
 _UNAVAILABLE = {
     sqlite3.SQLITE_READONLY: "cannot be written: the file or its directory is read-only",
@@ -37,22 +38,8 @@ def translated(path: Path) -> Iterator[None]:
         raise StoreUnavailable(f"The database {path} cannot be used: {error.strerror}.") from error
 
 
-@contextmanager
-def committing() -> Iterator[None]:
-    """Tell apart a commit that did not happen from one that may have: the disk failed under it."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if _primary(error) != sqlite3.SQLITE_IOERR:
-            raise
-        raise OutcomeUnknown(
-            f"The disk failed during the commit ({error}); the write is whole or not there."
-            " The same Idempotency-Key settles it."
-        ) from error
-
-
 def _translation(error: sqlite3.Error, path: Path) -> StoreError:
-    code = _primary(error)
+    code = primary_code(error)
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return Locked(f"Another process is writing to the database {path}. Try again.")
     if code == sqlite3.SQLITE_FULL:
@@ -62,9 +49,3 @@ def _translation(error: sqlite3.Error, path: Path) -> StoreError:
     if code in _BROKEN:
         return StoreError(f"The database {path} {_BROKEN[code]} ({error}).")
     return StoreError(f"The database {path} failed ({error}).")
-
-
-def _primary(error: sqlite3.Error) -> int:
-    """Return the primary result code (https://sqlite.org/rescode.html), -1 where there is none."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return -1 if code is None else code & 0xFF

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from service.adapters.sqlite import shelves
-from service.adapters.sqlite.connections import Work
+from service.adapters.sqlite_file import Work
 from service.adapters.sqlite.database import Database
 from service.adapters.sqlite.heads import first_id
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from service.adapters.sqlite.connections import writing
+from service.adapters.sqlite_file import writing
 from service.domain.errors import StoreError
 
 APPLICATION_ID = 0x4165726F
