@@ -327,7 +327,7 @@ class Container(containers.DeclarativeContainer):
         cors=providers.Singleton(Cors, settings.provided.cors_origins),
         base_path=settings.provided.base_path,
     )
-    openapi = providers.Singleton(OpenApiResource, registry)
+    openapi = providers.Singleton(OpenApiResource, registry, datasets)
     resources = providers.Singleton(
         Resources,
         data=providers.Singleton(DataResource, reading, pages, loads, editing, uploads),

@@ -35,7 +35,8 @@ class Operation:
     `streamed`: the answer is an envelope around records that may not fit in memory, so no change may ask for
     the whole body. `prefixes`: parameters that begin so name a column behind it. `columns`: a parameter that
     is none of the known may be a filter, `COLUMN` or `COLUMN.OPERATOR`. `scope` is what a caller needs; None
-    needs nothing. `bound`: it answers under a contract; if not, it is version-free.
+    needs nothing. `bound`: it answers under a contract; if not, it is version-free. `viewed`: it shows
+    columns as the owner's changes have them, and `Dataset-Version` names the last of these.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Operation:
     streamed: bool = False
     prefixes: tuple[str, ...] = ()
     columns: bool = False
+    viewed: bool = False
     bound: bool = True
     body_required: bool = True
 

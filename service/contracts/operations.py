@@ -39,6 +39,7 @@ from service.contracts.schemas import (
     RECORDS,
     SCOPE,
     TO,
+    TOLD,
     UPLOAD,
     USAGE,
     VERSION,
@@ -60,7 +61,7 @@ _APPENDING = (DELIMITER, ON_ERROR, ON_CONFLICT, WIDEN)
 OPERATIONS = (
     Operation(
         "data.read", "GET", "/data", "Read the records of `data`.",
-        scope="read", parameters=READING, answers=_PAGE, streamed=True, columns=True,
+        scope="read", parameters=READING, answers=_PAGE, streamed=True, columns=True, viewed=True,
     ),
     Operation(
         "data.load", "POST", "/data", "Replace `data` by a file, or without a body by the built-in sample.",
@@ -78,6 +79,7 @@ OPERATIONS = (
     Operation(
         "dataset.read", "GET", "/datasets/{name}", "Describe a dataset.",
         scope="read", parameters=(NAME,), answers={200: Answer("The dataset.", {JSON: DATASET})},
+        viewed=True,
     ),
     Operation(
         "dataset.load", "PUT", "/datasets/{name}", "Create or replace a dataset by a file.",
@@ -89,7 +91,7 @@ OPERATIONS = (
         scope="write", parameters=(NAME,), body={MERGE_PATCH: entity("What changes.", {}, {
             "title": {"type": ["string", "null"], "maxLength": 1000},
         })},
-        answers={200: Answer("The dataset.", {JSON: DATASET})},
+        answers={200: Answer("The dataset.", {JSON: DATASET})}, viewed=True,
     ),
     Operation(
         "dataset.delete", "DELETE", "/datasets/{name}", "Delete a dataset.",
@@ -98,10 +100,11 @@ OPERATIONS = (
     Operation(
         "records.read", "GET", "/datasets/{name}/records", "Read records.",
         scope="read", parameters=(NAME, *READING, FACET), answers=_PAGE, streamed=True, columns=True,
+        viewed=True,
     ),
     Operation(
         "records.aggregate", "GET", "/datasets/{name}/aggregate", "Count and compute by groups.",
-        scope="read", parameters=(NAME, *GROUPING), streamed=True, columns=True,
+        scope="read", parameters=(NAME, *GROUPING), streamed=True, columns=True, viewed=True,
         answers={200: Answer("Groups.", {JSON: GROUPS, NDJSON: RECORD, CSV: {"type": "string"}})},
     ),
     Operation(
@@ -111,15 +114,18 @@ OPERATIONS = (
     ),
     Operation(
         "record.read", "GET", "/datasets/{name}/records/{key}", "Read one record.",
-        scope="read", parameters=(NAME, RECORD_KEY), answers=_RECORD,
+        scope="read", parameters=(NAME, RECORD_KEY), answers=_RECORD, viewed=True,
     ),
     Operation(
         "record.put", "PUT", "/datasets/{name}/records/{key}", "Replace one record.",
-        scope="write", parameters=(NAME, RECORD_KEY, WIDEN), body={JSON: RECORD}, answers=_RECORD,
+        scope="write", parameters=(NAME, RECORD_KEY, WIDEN), body={JSON: RECORD},
+        answers={**_RECORD, 201: Answer("Created.", {JSON: RECORD}, {"Location": "Where it is."})},
+        viewed=True,
     ),
     Operation(
         "record.patch", "PATCH", "/datasets/{name}/records/{key}", "Change one record (RFC 7396).",
         scope="write", parameters=(NAME, RECORD_KEY, WIDEN), body={MERGE_PATCH: RECORD}, answers=_RECORD,
+        viewed=True,
     ),
     Operation(
         "record.delete", "DELETE", "/datasets/{name}/records/{key}", "Delete one record.",
@@ -186,9 +192,15 @@ OPERATIONS = (
     ),
     Operation(
         "openapi.read", "GET", "/openapi.json", "Describe the API as the contract has it (OpenAPI 3.1).",
-        answers={200: Answer("The document.", {JSON: entity("OpenAPI.", {
-            "openapi": {"type": "string"}, "info": {"type": "object"}, "paths": {"type": "object"},
-        })})},
+        parameters=(TOLD,),
+        answers={
+            200: Answer("The document; the datasets' columns stand in it for those who may read them.", {
+                JSON: entity("OpenAPI.", {
+                    "openapi": {"type": "string"}, "info": {"type": "object"}, "paths": {"type": "object"},
+                }),
+            }),
+            304: Answer("The client has it already (`If-None-Match`)."),
+        },
     ),
     Operation(
         "docs.read", "GET", "/docs", "Show the API to people.", bound=False, parameters=(VERSION,),

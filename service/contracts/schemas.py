@@ -307,6 +307,7 @@ DRY_RUN = Parameter("dry_run", "Show what would be, and store nothing.", {"enum"
 WIDEN = Parameter("widen", "Let columns grow to types that fit.", {"enum": ["0", "1"], "default": "0"})
 
 NAME = Parameter("name", "The dataset's name.", place="path")
+TOLD = Parameter("dataset", "The one dataset whose columns are told; without it, all of them.")
 VERSION = Parameter("version", "A day that has the contract.", {"type": "string", "format": "date"})
 FROM = Parameter(
     "from", "A day that has the older contract.", {"type": "string", "format": "date"}, place="path"

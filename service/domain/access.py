@@ -27,9 +27,13 @@ class Caller:
     scopes: frozenset[str]
     pin: date | None = None
 
+    def may(self, scope: str | None) -> bool:
+        """Return whether the caller has the scope (`admin` has all)."""
+        return scope is None or scope in self.scopes or Scope.ADMIN in self.scopes
+
     def require(self, scope: str | None) -> None:
-        """Return if the caller has the scope (`admin` has all). Raises `Unauthenticated`, `Forbidden`."""
-        if scope is None or scope in self.scopes or Scope.ADMIN in self.scopes:
+        """Return if the caller has the scope. Raises `Unauthenticated`, `Forbidden`."""
+        if self.may(scope):
             return
         if self.key_id is None:
             raise Unauthenticated(

@@ -59,4 +59,4 @@ def _revisions(header: str) -> set[int]:
 
 
 def _opaque(tag: str) -> str:
-    return tag.strip('"')
+    return tag.removeprefix("W/").strip('"')

@@ -1,219 +1,110 @@
-"""`/openapi.json`: the API as a contract has it, from the declarations that route, validate and migrate.
-
-OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1). What an older contract had otherwise comes from its
-compiled chains, so the document cannot promise what is not served.
-"""
+"""`/openapi.json`: the API as a contract has it, and the datasets as the caller sees them on its day."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from datetime import date
 
-from service.contracts import schemas
-from service.contracts.declarations import Answer as Declared
-from service.contracts.declarations import JsonSchema, Operation, Parameter
-from service.contracts.job_operations import JOB
-from service.contracts.messages import Document, Query, Reply
-from service.contracts.registry import Chain, Contract, Registry
+import msgspec
+
+from service.contracts.messages import Document, Reply
+from service.contracts.registry import Contract, Registry
+from service.domain.access import Scope
+from service.domain.datasets import Dataset, check_name
+from service.formats.fitting import fits
 from service.http.answers import Answer, Ask
+from service.http.conditions import is_known
+from service.http.openapi_columns import Described
+from service.http.openapi_document import Json, openapi
+from service.ports.storage import Datasets
+from service.usecases.reading import missing
+from service.usecases.views import View, visible
 
-Json = dict[str, Any]
+MAX_BYTES = 2 << 20
+"""What all datasets may come to in a document, about; those for which there is no room are left out."""
 
-SHARED: Mapping[str, JsonSchema] = {
-    "Record": schemas.RECORD,
-    "Records": schemas.RECORDS,
-    "Receipt": schemas.RECEIPT,
-    "Page": schemas.PAGE,
-    "Groups": schemas.GROUPS,
-    "Dataset": schemas.DATASET,
-    "ApiKey": schemas.API_KEY,
-    "Pin": schemas.PIN,
-    "Contract": schemas.CONTRACT,
-    "ContractChange": schemas.CONTRACT_CHANGE,
-    "Difference": schemas.DIFFERENCE,
-    "Job": JOB,
-    "Problem": schemas.PROBLEM_DOCUMENT,
-}
-"""Schemas that stand once in a document and are referred to elsewhere."""
+MAX_DATASETS = 200
+"""More than these are left out, too."""
 
-_NAMES = {id(schema): name for name, schema in SHARED.items()}
-_TEXT = {"type": "string"}
-_FILTERS = (
-    "Any other parameter is a filter: `COLUMN=value` or `COLUMN.OP=value`, OP one of eq ne gt gte lt lte in "
-    "like ilike null."
-)
-_CONTRACT_HEADERS: Mapping[str, str] = {
-    "API-Version": "The contract of this answer.",
-    "API-Version-Source": "What chose it: header, pin or default.",
-}
-_ENDING_HEADERS: Mapping[str, str] = {
-    "Deprecation": "Since when the contract is deprecated (RFC 9745).",
-    "Sunset": "Until when it is served (RFC 8594).",
-}
+MAX_DOCUMENTS = 8
+"""How many documents are kept: one for each contract and state of the datasets."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    body: bytes
+    tag: str
 
 
 class OpenApiResource:
     """The document of the contract that a request resolves to."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, datasets: Datasets, max_bytes: int = MAX_BYTES) -> None:
         self._registry = registry
-        self._document = lru_cache(maxsize=64)(self._made)
+        self._datasets = datasets
+        self._max_bytes = max_bytes
+        self._documents: OrderedDict[Hashable, _Made] = OrderedDict()
 
     async def read(self, ask: Ask) -> Answer:
-        """Answer with the document."""
-        contract = self._registry.newest if ask.resolved is None else ask.resolved.contract
-        return Answer(Reply(200, Document(self.document(contract, ask.link_base))))
+        """Answer with the document; only who may read data is told of columns."""
+        assert ask.resolved is not None  # noqa: S101 - the operation is bound
+        datasets: list[Dataset] = []
+        name = ask.query.parameters.get("dataset")
+        if name is not None:
+            ask.caller.require(Scope.READ)
+            datasets = [await self._one(check_name(name))]
+        elif ask.caller.may(Scope.READ):
+            datasets = await self._datasets.datasets()
+        made = await self._made(ask.resolved.contract, ask.link_base, datasets, ask.day)
+        tag = {"ETag": made.tag}
+        if is_known(ask.request, made.tag):
+            return Answer(Reply(304, None, tag))
+        return Answer(Reply(200, Document(msgspec.Raw(made.body)), tag))
 
     def document(self, contract: Contract, link_base: str) -> Json:
-        """Return the document of a contract; it is made once."""
-        return self._document(contract.date, link_base)
-
-    def _made(self, day: Any, link_base: str) -> Json:
-        contract = self._registry.on(day)
-        assert contract is not None  # noqa: S101 - the date is a contract's own
+        """Return the document of a contract without any dataset."""
         return openapi(self._registry, contract, link_base)
 
+    async def _one(self, name: str) -> Dataset:
+        dataset = await self._datasets.dataset(name)
+        if dataset is None:
+            raise missing(name)
+        return dataset
 
-def openapi(registry: Registry, contract: Contract, link_base: str = "") -> Json:
-    """Return the OpenAPI document of a contract; `link_base` is the prefix of its paths."""
-    paths: Json = {}
-    for operation in registry.operations.values():
-        chain = registry.chain(operation.id, contract)
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(chain, contract)
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Aerolite",
-            "version": contract.date.isoformat(),
-            "description": contract.description,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "servers": [{"url": link_base or "/"}],
-        "externalDocs": {"description": "The changelog", "url": f"{link_base}/versions"},
-        "paths": paths,
-        "components": {
-            "schemas": {name: _schema(schema, inside=name) for name, schema in SHARED.items()},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}},
-            "responses": {"Problem": _problem()},
-        },
-    }
+    async def _made(
+        self, contract: Contract, link_base: str, datasets: Sequence[Dataset], day: date | None
+    ) -> _Made:
+        """Return the document as bytes; it is made once, and off the loop, for it may take a while."""
+        seen = [(dataset, visible(dataset.schema, day)) for dataset in datasets]
+        state = tuple((dataset.name, dataset.schema.version, changes) for dataset, changes in seen)
+        key = (contract.date, link_base, state)
+        made = self._documents.get(key)
+        if made is None:
+            made = await asyncio.to_thread(self._make, contract, link_base, seen)
+            self._documents[key] = made
+            if len(self._documents) > MAX_DOCUMENTS:
+                self._documents.popitem(last=False)
+        self._documents.move_to_end(key)
+        return made
 
+    def _make(self, contract: Contract, link_base: str, seen: Sequence[tuple[Dataset, int]]) -> _Made:
+        told = self._told(seen)
+        document = openapi(self._registry, contract, link_base, told, len(seen) - len(told))
+        body = msgspec.json.encode(document)
+        # Weak: the same document may be sent compressed or not.
+        return _Made(body, f'W/"{hashlib.blake2b(body, digest_size=16).hexdigest()}"')
 
-def _operation(chain: Chain, contract: Contract) -> Json:
-    operation = chain.operation
-    described: Json = {
-        "operationId": operation.id,
-        "summary": operation.summary,
-        "tags": [operation.path.split("/")[1]],
-        "parameters": _parameters(chain, contract),
-        "responses": _responses(operation, contract),
-        # Both: a service may grant a scope to anybody, and a key counts wherever it is sent.
-        "security": [{"key": []}] if operation.scope is not None else [{}, {"key": []}],
-    }
-    notes = _notes(operation)
-    if notes:
-        described["description"] = notes
-    if operation.body:
-        content = {media_type: {"schema": _schema(schema)} for media_type, schema in operation.body.items()}
-        described["requestBody"] = {"required": operation.body_required, "content": content}
-    if operation.bound and contract.deprecated is not None:
-        described["deprecated"] = True
-    return described
-
-
-def _notes(operation: Operation) -> str:
-    notes = [] if operation.scope is None else [f"Needs the scope `{operation.scope}`."]
-    if operation.columns:
-        notes.append(_FILTERS)
-    notes += [
-        f"Parameters that begin with `{prefix}` name a column behind it." for prefix in operation.prefixes
-    ]
-    return " ".join(notes)
-
-
-def _parameters(chain: Chain, contract: Contract) -> list[Json]:
-    listed = [_parameter(parameter, chain) for parameter in chain.operation.parameters]
-    if chain.operation.bound:
-        listed.append(
-            {
-                "name": "API-Version",
-                "in": "header",
-                "description": "The day you integrated on; any day of this contract means the same.",
-                "schema": {"type": "string", "enum": [contract.date.isoformat()]},
-            }
-        )
-    return listed
-
-
-def _parameter(parameter: Parameter, chain: Chain) -> Json:
-    schema = _schema(parameter.schema)
-    if parameter.name == "limit" and chain.operation.bound:
-        schema = _limit(schema, chain)
-    return {
-        "name": parameter.name,
-        "in": parameter.place,
-        "description": parameter.description,
-        "required": parameter.place == "path",
-        "schema": schema,
-    }
-
-
-def _limit(schema: Any, chain: Chain) -> Any:
-    """Return the schema of `limit` with the bound and default that the contract's own migration gives it."""
-    asked = Query({})
-    chain.upgrade(asked)
-    if asked.max_limit is None and "oneOf" in schema:
-        whole, everything = schema["oneOf"]
-        unbounded = {name: value for name, value in whole.items() if name != "maximum"}
-        return {"oneOf": [{**unbounded, "maximum": 1 << 53}, everything], "default": "all"}
-    return schema
-
-
-def _responses(operation: Operation, contract: Contract) -> Json:
-    found: Json = {
-        str(status): _response(answer, operation, contract) for status, answer in operation.answers.items()
-    }
-    if operation.streamed and operation.bound:
-        found["304"] = {"description": "The client has it already (`If-None-Match`)."}
-    found["4XX"] = found["5XX"] = {"$ref": "#/components/responses/Problem"}
-    return found
-
-
-def _response(answer: Declared, operation: Operation, contract: Contract) -> Json:
-    headers = dict(answer.headers)
-    if operation.bound:
-        headers |= _CONTRACT_HEADERS
-        if contract.deprecated is not None:
-            headers |= _ENDING_HEADERS
-    response: Json = {"description": answer.description}
-    if headers:
-        response["headers"] = {
-            name: {"description": description, "schema": _TEXT} for name, description in headers.items()
-        }
-    if answer.content:
-        response["content"] = {
-            media_type: {"schema": _schema(schema)} for media_type, schema in answer.content.items()
-        }
-    return response
-
-
-def _problem() -> Json:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {
-        "description": "What is wrong and what to do (RFC 9457).",
-        "headers": {"X-Request-Id": {"description": "Also in `instance`.", "schema": _TEXT}},
-        "content": {schemas.PROBLEM: {"schema": schema}},
-    }
-
-
-def _schema(value: Any, inside: str | None = None) -> Any:
-    """Return a schema with what is shared replaced by references; `inside` is the one being written out."""
-    name = _NAMES.get(id(value))
-    if name is not None and name != inside:
-        return {"$ref": f"#/components/schemas/{name}"}
-    if isinstance(value, Mapping):
-        return {key: _schema(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_schema(part) for part in value]
-    return value
+    def _told(self, seen: Sequence[tuple[Dataset, int]]) -> list[Described]:
+        """Return the datasets of which there is room to tell, in their order."""
+        room, told = self._max_bytes, []
+        for dataset, changes in seen[:MAX_DATASETS]:
+            view = View.compile(dataset.schema, changes, fits)
+            described = Described(dataset.name, view.columns, view.version)
+            if described.size_bytes <= room:
+                room -= described.size_bytes
+                told.append(described)
+        return told

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import cached_property
 
-from service.domain.datasets import Dataset
+from service.domain.datasets import Dataset, Schema
 from service.domain.records import Batch
 from service.formats.fitting import fits
 from service.formats.shape import compile_shape
@@ -50,16 +50,21 @@ class Views:
     def of(self, dataset: Dataset, day: date | None) -> View:
         """Return what is seen of a revision on a day; None is before all changes."""
         schema = dataset.schema
-        until = "" if day is None else day.isoformat()
-        visible = sum(change["date"] <= until for change in schema.changes)
-        key = (dataset.name, schema.version, visible)
+        changes = visible(schema, day)
+        key = (dataset.name, schema.version, changes)
         view = self._views.get(key)
         if view is None:
-            view = self._views[key] = View.compile(schema, visible, fits)
+            view = self._views[key] = View.compile(schema, changes, fits)
             if len(self._views) > self._max_views:
                 self._views.popitem(last=False)
         self._views.move_to_end(key)
         return view
+
+
+def visible(schema: Schema, day: date | None) -> int:
+    """Return how many of a dataset's changes are seen on a day; None is before all of them."""
+    until = "" if day is None else day.isoformat()
+    return sum(change["date"] <= until for change in schema.changes)
 
 
 def shown(view: View, record: bytes) -> bytes:

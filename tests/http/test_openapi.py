@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.contracts import registered
 from service.contracts.schemas import PROBLEM
-from service.http.openapi import openapi
+from service.http.openapi_document import openapi
 
 from .conftest import Api, MakeApi
 from .registries import ending
