@@ -44,15 +44,18 @@ from service.http.pages import Pages
 from service.http.pipeline import Shared
 from service.http.prebuilt import HttpDate
 from service.http.probes import Probes
+from service.http.queries import QueriesResource
 from service.http.records import RecordsResource
 from service.http.routes import Resources
 from service.http.server import Listening, Server
 from service.http.uploads import Uploads
 from service.http.versions import VersionsResource
 from service.ports.clock import Clock
+from service.ports.database import Bounds, Database
+from service.ports.engine import Engine
 from service.ports.queue import Queue
 from service.ports.seen import Seen
-from service.ports.storage import Storage
+from service.ports.storage import Datasets, Storage
 from service.settings import AuthMode, LogFormat, SettingError, Settings
 from service.usecases.access import Access
 from service.usecases.changes import Changing
@@ -68,6 +71,7 @@ from service.usecases.jobs.running import Runner
 from service.usecases.jobs.store import JobStore
 from service.usecases.jobs.turns import Turns
 from service.usecases.loading import Limits, Loading
+from service.usecases.queries import Queries
 from service.usecases.questions import Questions
 from service.usecases.reading import Reading
 from service.usecases.sunsetting import Sunsetting
@@ -169,6 +173,42 @@ def postgres_seen(url: str) -> Seen:
     return PostgresSeen(url)
 
 
+def bounds(settings: Settings) -> Bounds:
+    """Return what a client's SQL statement may take."""
+    return Bounds(settings.sql_timeout_seconds, settings.sql_max_rows, settings.sql_max_bytes)
+
+
+def sqlite_database(settings: Settings) -> Database:
+    """Return the SQL database in an SQLite file, which shows the datasets of an SQLite storage."""
+    from service.adapters.sqlite_sql import SqliteDatabase  # noqa: PLC0415 - imported where it is chosen
+
+    path = settings.database.path
+    assert path is not None  # noqa: S101 - the scheme has chosen
+    return SqliteDatabase(path, settings.storage_url.path, bounds(settings))
+
+
+def postgres_database(settings: Settings) -> Database:
+    """Return the SQL database in PostgreSQL, which shows the datasets of the storage there.
+
+    Raises `SettingError` where the extra is not installed.
+    """
+    try:
+        from service.adapters.postgres_sql import PostgresDatabase  # noqa: PLC0415 - a driver, as above
+    except (ModuleNotFoundError, StoreError) as error:
+        problem = "DATABASE_URL names PostgreSQL, whose driver is missing: pip install 'aerolite[postgres]'."
+        raise SettingError([problem]) from error
+    url = settings.database
+    shows_datasets = settings.storage_url.text == url.text
+    return PostgresDatabase(url.text, bounds(settings), shows_datasets=shows_datasets)
+
+
+def duckdb_reader(settings: Settings, engine: Engine, datasets: Datasets) -> Database:
+    """Return the SQL database that reads the datasets of any storage."""
+    from service.adapters.duckdb_sql import DuckdbDatabase  # noqa: PLC0415 - as above
+
+    return DuckdbDatabase(engine, datasets, settings.spool_dir, bounds(settings), settings.sql_concurrency)
+
+
 def copy_target(settings: Settings, clock: Clock) -> Callable[[], Storage] | None:
     """Return what opens the storage that jobs copy to, or None where none is named."""
     url = settings.copy_url
@@ -242,6 +282,22 @@ class Container(containers.DeclarativeContainer):
         timeout_s=settings.provided.sql_timeout_seconds,
     )
     questions = providers.Singleton(Questions, datasets, reading, engine, views)
+    reader: providers.Provider[Database] = providers.Singleton(duckdb_reader, settings, engine, datasets)
+    database: providers.Provider[Database] = providers.Selector(
+        settings.provided.database.scheme,
+        sqlite=providers.Singleton(sqlite_database, settings),
+        postgresql=providers.Singleton(postgres_database, settings),
+        duckdb=reader,
+    )
+    queries = providers.Singleton(
+        Queries,
+        database,
+        reader,
+        datasets,
+        views,
+        kind=settings.provided.database.scheme,
+        concurrency=settings.provided.sql_concurrency,
+    )
     changing = providers.Singleton(Changing, datasets, clock)
     pages = providers.Singleton(Pages, reading, questions, views)
 
@@ -335,6 +391,7 @@ class Container(containers.DeclarativeContainer):
         records=providers.Singleton(RecordsResource, reading, pages, views, loads, editing, uploads),
         aggregates=providers.Singleton(AggregatesResource, questions, views),
         changes=providers.Singleton(ChangesResource, changing, uploads),
+        queries=providers.Singleton(QueriesResource, queries, uploads),
         favorite=providers.Singleton(FavoriteResource, settings.provided.favorite_athlete),
         jobs=providers.Singleton(JobsResource, desk, uploads),
         events=providers.Singleton(EventsResource, desk, lifecycle),
@@ -357,7 +414,9 @@ class Container(containers.DeclarativeContainer):
     )
     background = providers.Singleton(Background, storage, lifecycle, clock)
 
-    _parts = providers.List(lines, storage, usage, engine, background, seen, queue, children, companion)
+    _parts = providers.List(
+        lines, storage, usage, engine, queries, background, seen, queue, children, companion
+    )
     application = providers.Factory(build_app, shared, resources, probes, parts=_parts)
     heartbeat = providers.Singleton(
         Heartbeat, providers.Callable(heartbeat_file, settings.provided.spool_dir)

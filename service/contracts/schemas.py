@@ -286,6 +286,38 @@ GROUPING = (
     ),
 )
 
+DATABASE = Parameter(
+    "database",
+    "`datasets` for the reader of datasets; without it, the configured database.",
+    {"enum": ["datasets"]},
+)
+_PARAMS: JsonSchema = {"oneOf": [{"type": "array"}, {"type": "object"}]}
+QUERY: dict[str, JsonSchema] = {
+    JSON: {
+        **entity(
+            "An SQL statement and what it is bound to.",
+            {"query": {"type": "string"}},
+            {"params": _PARAMS, "database": {"enum": ["datasets"]}},
+        ),
+        "additionalProperties": False,
+    },
+    "application/sql": {"type": "string"},
+    TEXT: {"type": "string"},
+}
+RESULT = entity("The rows of a statement.", {"result": RECORDS}, {"truncated": {"const": True}})
+QUERYING = entity(
+    "What can be asked: `names` of datasets and `aliases` of their columns that are others in SQL.",
+    {
+        "database": {"enum": ["sqlite", "postgresql", "duckdb"]},
+        "writing": {"type": "boolean"},
+        "names": _TEXTS,
+        "aliases": {"type": "object", "additionalProperties": _TEXTS},
+    },
+)
+ROWS_FORMAT = Parameter(
+    "format", "The format of rows, instead of `Accept`.", {"enum": ["json", "ndjson", "csv"]}
+)
+
 LISTING = (
     Parameter("after", "The id of the last one that was listed."),
     Parameter(

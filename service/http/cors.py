@@ -8,7 +8,7 @@ from aiohttp import web
 
 EXPOSED = (
     "API-Version, API-Version-Source, Dataset-Version, Deprecation, ETag, Link, Location, Retry-After, "
-    "Sunset, X-Request-Id, X-Total-Count"
+    "Sunset, Truncated, X-Request-Id, X-Total-Count"
 )
 MAX_AGE_S = "600"
 

@@ -17,6 +17,7 @@ from service.http.fibonacci import FibonacciResource
 from service.http.jobs import JobsResource
 from service.http.keys import KeysResource
 from service.http.openapi import OpenApiResource
+from service.http.queries import QueriesResource
 from service.http.records import RecordsResource
 from service.http.versions import VersionsResource
 
@@ -30,6 +31,7 @@ class Resources:
     records: RecordsResource
     aggregates: AggregatesResource
     changes: ChangesResource
+    queries: QueriesResource
     favorite: FavoriteResource
     jobs: JobsResource
     events: EventsResource
@@ -60,6 +62,8 @@ class Resources:
             "record.delete": self.records.delete_one,
             "changes.list": self.changes.list,
             "changes.declare": self.changes.declare,
+            "query.read": self.queries.describe,
+            "query.run": self.queries.run,
             "favorite.read": self.favorite.read,
             "jobs.list": self.jobs.list,
             "jobs.create": self.jobs.create,

@@ -122,11 +122,15 @@ class Uploads:
         media_type = ask.request.content_type if "Content-Type" in ask.request.headers else ""
         if not (media_type in _FORMATS or media_type.endswith("+json")) or media_type == "text/csv":
             raise UnsupportedMedia(f"Send application/json, not {media_type[:100]!r}.")
+        return await self.whole(ask, MAX_RECORD_BYTES)
+
+    async def whole(self, ask: Ask, max_bytes: int) -> bytes:
+        """Return a whole body, inflated. Raises what `receive` raises."""
         source = self._source(ask.request)
         async with self._spool.receive(
             source.chunks,
             content_encoding=source.content_encoding,
-            max_bytes=min(self._max_bytes, MAX_RECORD_BYTES),
+            max_bytes=min(self._max_bytes, max_bytes),
         ) as upload:
             return await asyncio.to_thread(upload.path.read_bytes)
 
