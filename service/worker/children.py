@@ -14,7 +14,6 @@ from service.processes import Children, pipes
 INLINE_INDEX = 10_000
 """Up to here it takes less than 0.2 ms."""
 
-_NICENESS = 10
 _MODULE = "service.worker.children"
 
 
@@ -53,9 +52,17 @@ async def _answer(child: Process, index: int) -> bytes:
     return line[:-1]
 
 
+def _give_way() -> None:
+    """Compute only when nobody else wants the processor: who waits for a page comes first."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    except (AttributeError, PermissionError):  # not on this system, or not in this sandbox
+        os.nice(19)
+
+
 def main() -> None:
     """Answer each line of standard input, an index, with a line of digits, until the input ends."""
-    os.nice(_NICENESS)  # who waits for a page comes first
+    _give_way()
     for line in sys.stdin:
         print(fibonacci(int(line)), flush=True)  # noqa: T201 - the answer
 

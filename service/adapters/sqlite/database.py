@@ -153,6 +153,16 @@ class Database:
             with translated(self._path):
                 raise error from None
 
+    def glance(self, query: Work[T]) -> T | None:
+        """Answer a query of a row or two on the event loop, like `version`; None where that cannot be.
+
+        A thread would answer in 300 microseconds what takes 15 here.
+        """
+        try:
+            return None if self._opened is None else query(self._opened.watch)
+        except sqlite3.Error:
+            return None
+
     async def opened_version(self) -> Version:
         """Return `version`, having opened the file if need be."""
         opened = await self._current()

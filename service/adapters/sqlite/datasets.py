@@ -14,6 +14,7 @@ from service.adapters.sqlite.heads import (
     all_names,
     count_hole,
     first_id,
+    is_current,
     key_bytes,
     load,
     load_all,
@@ -78,11 +79,18 @@ class SqliteDatasets:
         if seen is not None and seen[0] == version:
             return seen[1]
         # The version is taken before the read: what is committed in between makes another one.
-        version = await self._database.opened_version()
         known = self._known(name)
+        if version is not None and known is not None and self._is_current(name, known):
+            self._see(name, version, known)
+            return known
+        version = await self._database.opened_version()
         stored = await self._database.read(lambda connection: load(connection, name, known))
         self._see(name, version, stored)
         return stored
+
+    def _is_current(self, name: str, known: Stored) -> bool:
+        """Return whether the commits since were of other names, or of documents."""
+        return self._database.glance(lambda connection: is_current(connection, name, known)) is True
 
     def _known(self, name: str) -> Stored | None:
         """Return what was last seen of a name, fresh or not."""

@@ -45,6 +45,12 @@ def load(connection: sqlite3.Connection, name: str, known: Stored | None = None)
     return Stored(Head(name)) if row is None else _known_or_read(connection, row, known)
 
 
+def is_current(connection: sqlite3.Connection, name: str, known: Stored) -> bool:
+    """Return whether what is stored under a name is what is known: one row to look at."""
+    row: Row | None = connection.execute(_ONE, (name,)).fetchone()
+    return row == known.row
+
+
 def load_all(connection: sqlite3.Connection, known: Mapping[str, Stored]) -> list[Stored]:
     """Return what is stored under each name that has a dataset, by name."""
     rows: list[Row] = connection.execute(_ALL).fetchall()
