@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -18,6 +16,7 @@ import duckdb
 from service.adapters.duckdb.connections import Database, Lease
 from service.adapters.duckdb.snapshot import DuckdbSnapshot
 from service.adapters.duckdb.tables import Table, TooWide
+from service.adapters.scratch import Scratch
 from service.domain.datasets import Dataset
 from service.domain.errors import Busy, OutOfSpace, SnapshotLost
 from service.ports.engine import EngineSnapshot
@@ -40,7 +39,8 @@ class DuckdbEngine:
     def __init__(
         self, directory: Path | None, *, memory_bytes: int, spill_bytes: int, timeout_s: float
     ) -> None:
-        self._parent = directory
+        self._scratch = Scratch("aerolite-engine-", directory)
+        self._stack = AsyncExitStack()
         self._room_bytes = spill_bytes - spill_bytes // _TEMP_SHARE
         self._database = Database(
             memory_bytes=memory_bytes, temp_bytes=spill_bytes // _TEMP_SHARE, timeout_s=timeout_s
@@ -56,9 +56,7 @@ class DuckdbEngine:
 
     async def __aenter__(self) -> Self:
         """Open the engine."""
-        self._directory = Path(
-            await asyncio.to_thread(tempfile.mkdtemp, "", "aerolite-engine-", self._parent)
-        )
+        self._directory = (await self._stack.enter_async_context(self._scratch)).path
         await self._database.open(self._directory)
         return self
 
@@ -70,7 +68,7 @@ class DuckdbEngine:
             await asyncio.wait(self._tasks)
         await self._database.close()
         self._tables = []
-        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+        await self._stack.aclose()
 
     @property
     def builds(self) -> int:

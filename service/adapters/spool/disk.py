@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from service.adapters.spool.sink import Sink
+from service.adapters.scratch import sweep
+from service.adapters.spool.sink import PREFIX, Sink
 from service.domain.errors import TooLarge
 from service.ports.spool import Upload
 
@@ -16,16 +17,23 @@ HOP_BYTES = 256 << 10
 
 
 class DiskSpool:
-    """Keeps uploads as files in `directory` (None: the system's for temporary files) while they are used."""
+    """Keeps uploads as files in `directory` (None: the system's for temporary files) while they are used.
+
+    The first upload sweeps what processes have left there that were killed.
+    """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
+        self._swept = False
 
     @asynccontextmanager
     async def receive(
         self, chunks: AsyncIterator[bytes], *, content_encoding: str | None, max_bytes: int
     ) -> AsyncIterator[Upload]:
         """Hold the inflated body on disk. Raises what `Spool.receive` does."""
+        if not self._swept:
+            self._swept = True
+            await asyncio.to_thread(sweep, PREFIX, self._directory)
         sink = Sink(self._directory, content_encoding, max_bytes)
         received_bytes = 0
         try:

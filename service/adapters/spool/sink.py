@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
+from service.adapters.scratch import make_file
 from service.adapters.spool.inflate import Inflater, inflaters, recognised
 from service.domain.errors import OutOfSpace, StoreUnavailable
 from service.ports.spool import Upload
 
+PREFIX = "aerolite-upload-"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -53,7 +54,7 @@ class Sink:
             for inflater in self._chain or ():
                 inflater.finish()
             with _translated():
-                self._opened().close()
+                self._opened().flush()  # it stays open, and so is held, until it is discarded
             assert self._path is not None  # noqa: S101 - `_opened` has set it
             return Upload(self._path, self._size_bytes, self._digest.hexdigest(), self._received_bytes)
 
@@ -86,9 +87,8 @@ class Sink:
         if self._file is None:
             if self._directory is not None:
                 self._directory.mkdir(parents=True, exist_ok=True)
-            handle, path = tempfile.mkstemp(prefix="aerolite-upload-", dir=self._directory)
-            self._path = Path(path)
-            self._file = os.fdopen(handle, "wb")
+            descriptor, self._path = make_file(PREFIX, self._directory)
+            self._file = os.fdopen(descriptor, "wb")
         return self._file
 
 

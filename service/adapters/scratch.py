@@ -1,0 +1,97 @@
+"""Temporary files and directories that somebody removes, even where their process was killed.
+
+Who makes one holds a lock on it (`flock`), which ends with the process however that ends. What nobody holds
+is swept by the next process that makes some of the same kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+
+class Scratch:
+    """A directory of this process, inside `parent` (None: the system's for temporary files).
+
+    `async with` sweeps those that dead processes have left, makes it, and removes it with all that is in it.
+    """
+
+    def __init__(self, prefix: str, parent: Path | None = None) -> None:
+        self._prefix = prefix
+        self._parent = parent
+        self._descriptor = -1
+        self.path = Path()
+
+    async def __aenter__(self) -> Self:
+        """Make it."""
+        await asyncio.to_thread(self._make)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Remove it."""
+        await asyncio.to_thread(shutil.rmtree, self.path, ignore_errors=True)
+        os.close(self._descriptor)
+
+    def _make(self) -> None:
+        sweep(self._prefix, self._parent)
+        self._descriptor, self.path = make_directory(self._prefix, self._parent)
+
+
+def make_directory(prefix: str, parent: Path | None = None) -> tuple[int, Path]:
+    """Make a directory; return a descriptor, which holds it while it is open, and its path. Blocks."""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        with suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY)
+            if held(path, descriptor):
+                return descriptor, path
+            os.close(descriptor)
+
+
+def make_file(prefix: str, parent: Path | None = None) -> tuple[int, Path]:
+    """Make a file; return its descriptor, which holds it while it is open, and its path. Blocks."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=prefix, dir=parent)
+        path = Path(name)
+        if held(path, descriptor):
+            return descriptor, path
+        os.close(descriptor)
+
+
+def held(path: Path, descriptor: int) -> bool:
+    """Lock what was just made; tell whether it is there still, or was swept before it was locked."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False  # about to be removed
+    except OSError:
+        return True  # a file system without locks: then nothing is swept there, either
+    return path.exists()
+
+
+def sweep(prefix: str, parent: Path | None = None) -> None:
+    """Remove this user's files and directories whose names begin so and that nobody holds. Blocks."""
+    for path in (parent or Path(tempfile.gettempdir())).glob(f"{prefix}*"):
+        with suppress(OSError):  # gone meanwhile, held, or not ours to remove: then it stays
+            found = path.lstat()
+            if found.st_uid == os.getuid() and stat.S_IFMT(found.st_mode) in {stat.S_IFDIR, stat.S_IFREG}:
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    finally:
+        os.close(descriptor)

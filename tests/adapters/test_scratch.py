@@ -1,0 +1,97 @@
+"""What a process makes for itself goes with it: at its end, or, where it was killed, at the next one's start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from service.adapters.scratch import Scratch, held, make_file, sweep
+from service.adapters.spool import DiskSpool
+
+MAKING = """
+import asyncio, sys
+from pathlib import Path
+from service.adapters.scratch import Scratch, make_file
+
+async def main(parent):
+    async with Scratch("t-", parent) as scratch:
+        (scratch.path / "inside").mkdir()
+        (scratch.path / "inside" / "file").write_text("left")
+        made = make_file("t-", parent)
+        print("ready", flush=True)
+        sys.stdin.read()
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def names(directory: Path) -> set[str]:
+    """Return what is in a directory."""
+    return {path.name for path in directory.iterdir()}
+
+
+async def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    """A directory and a file stay while their process lives; once it is killed the next one removes them."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAKING, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    with process.stdout, process.stdin:
+        assert process.stdout.readline() == b"ready\n"
+        left = names(tmp_path)
+        assert len(left) == 2
+        async with Scratch("t-", tmp_path) as own:
+            assert names(tmp_path) == {*left, own.path.name}
+        process.kill()
+        process.wait()
+    assert names(tmp_path) == left
+    async with Scratch("t-", tmp_path) as own:
+        assert names(tmp_path) == {own.path.name}
+    assert names(tmp_path) == set()
+
+
+def test_only_what_is_surely_left_is_removed(tmp_path: Path) -> None:
+    """Other names, links, pipes and what they lead to stay."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").touch()
+    (tmp_path / "t-link").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(tmp_path / "t-pipe")
+    (tmp_path / "t-file").touch()
+    (tmp_path / "t-directory").mkdir()
+    sweep("t-", tmp_path)
+    assert names(tmp_path) == {"elsewhere", "t-link", "t-pipe"}
+    assert names(tmp_path / "elsewhere") == {"kept"}
+    sweep("t-", tmp_path / "nowhere")
+
+
+def test_what_was_swept_before_it_was_locked_is_not_held(tmp_path: Path) -> None:
+    """Whoever makes something finds out that a sweep came between, and makes another."""
+    descriptor, path = make_file("t-", tmp_path)
+    other = os.open(path, os.O_RDONLY)
+    try:
+        assert not held(path, other)  # a sweep has it
+        os.close(descriptor)
+        path.unlink()
+        assert not held(path, other)  # a sweep had it
+    finally:
+        os.close(other)
+
+
+async def test_the_first_upload_sweeps_those_of_dead_processes(tmp_path: Path) -> None:
+    """An upload that was cut off by a kill takes no room for ever; one that is under way stays."""
+    (tmp_path / "aerolite-upload-left").write_bytes(b"left")
+    descriptor, under_way = make_file("aerolite-upload-", tmp_path)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"some"
+
+    spool = DiskSpool(tmp_path)
+    async with spool.receive(body(), content_encoding=None, max_bytes=100) as upload:
+        assert names(tmp_path) == {under_way.name, upload.path.name}
+        sweep("aerolite-upload-", tmp_path)
+        assert names(tmp_path) == {under_way.name, upload.path.name}
+    os.close(descriptor)
