@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import contracts, jobs, loading, questions, serving
+from benchmarks import contracts, jobs, loading, questions, redis_latency, serving, stored_pages
 from benchmarks.table import Row, render
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -37,13 +37,16 @@ def in_directory(part: Callable[[Path], list[Row]], parent: Path | None = None) 
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "hot": lambda: asyncio.run(serving.hot_page()),
     "contracts": lambda: asyncio.run(contracts.chain_of_changes()),
-    "load": lambda: in_directory(loading.load),
+    "load": lambda: in_directory(lambda path: asyncio.run(loading.load(path))),
+    "hot-stores": lambda: in_directory(lambda path: asyncio.run(stored_pages.hot(path))),
+    "cold": lambda: in_directory(lambda path: asyncio.run(stored_pages.cold(path))),
+    "latency": lambda: asyncio.run(redis_latency.latency()),
     "jobs": lambda: asyncio.run(jobs.throughput()),
     "beside": lambda: asyncio.run(jobs.beside_a_page()),
     "start": serving.start_up,
     "stream": lambda: in_directory(lambda path: asyncio.run(serving.stream_of_everything(path))),
     # In memory, so that 100,000 single deletes do not wait for a disk; it is reading that is measured.
-    "depth": lambda: in_directory(lambda path: asyncio.run(serving.deep_page(path)), SHARED_MEMORY),
+    "depth": lambda: in_directory(lambda path: asyncio.run(stored_pages.deep(path)), SHARED_MEMORY),
     "questions": lambda: in_directory(lambda path: asyncio.run(questions.small(path))),
     "questions-large": lambda: in_directory(lambda path: asyncio.run(questions.large(path))),
 }

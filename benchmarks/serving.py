@@ -1,9 +1,8 @@
-"""Rows about serving: the hot page, contracts, streams, memory, depth, start-up."""
+"""Rows about serving: the hot page, contracts, streams, memory, start-up."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import statistics
 import tempfile
 import time
@@ -15,8 +14,6 @@ from benchmarks.client import Sample, measure, read_all
 from benchmarks.files import sample_csv
 from benchmarks.processes import Running, aerolite, bare
 from benchmarks.table import Row
-from service.adapters.clock import SystemClock
-from service.adapters.sqlite import SqliteStorage
 
 NEWEST = {"API-Version": "2026-11-20"}
 CLIENTS = 16
@@ -92,23 +89,6 @@ async def stream_of_everything(directory: Path) -> list[Row]:
     ]  # fmt: skip
 
 
-async def deep_page(directory: Path) -> list[Row]:
-    """Measure a cold page at 800,000 of 1,000,000, 10 % deleted at random, beside one at 0."""
-    with aerolite(directory) as service:
-        upload(service, "million", sample_csv(directory, MILLION))
-    await delete_tenth(directory / "aerolite.db", "million")
-    with aerolite(directory, CACHE_BYTES="0") as service:
-        url = f"{service.url}/datasets/million/records?limit=100&start="
-        deep, shallow = await alternate(
-            lambda: measure(f"{url}800000", service.process, headers={}, clients=4, requests=2000),
-            lambda: measure(f"{url}0", service.process, headers={}, clients=4, requests=2000),
-        )
-    return [
-        Row("cold page at 800,000 of 1,000,000, 10 % deleted, beside one at 0, CPU", cpu(deep), cpu(shallow),
-            ratio(deep, shallow), 1.2)
-    ]  # fmt: skip
-
-
 def start_up() -> list[Row]:
     """Measure the CPU from start to ready beside 0.8 s."""
     taken = []
@@ -118,17 +98,6 @@ def start_up() -> list[Row]:
             taken.append(times.user + times.system)
     seconds = statistics.median(taken)
     return [Row("process start to /readyz 200, CPU", f"{seconds:.2f} s", "0.8 s", seconds / 0.8, 1.0)]
-
-
-async def delete_tenth(path: Path, name: str) -> None:
-    """Delete a tenth of a dataset's records, chosen by a fixed seed."""
-    async with SqliteStorage(path, clock=SystemClock()) as storage:
-        await storage.ping()
-        dataset = await storage.datasets.dataset(name)
-        assert dataset is not None
-        chosen = random.Random(0).sample(range(dataset.count), dataset.count // 10)
-        for position in chosen:
-            await storage.datasets.delete_record(name, position)
 
 
 def upload(service: Running, name: str, file: Path) -> None:

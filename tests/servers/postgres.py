@@ -57,6 +57,12 @@ class PostgresServer:
         """Return the address of a database of this server."""
         return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def pid(self) -> int:
+        """The process id of the postmaster, whose children serve."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
     def start(self, *, max_file_bytes: int | None = None) -> Self:
         """Start the server and wait until it takes connections. Blocks.
 
@@ -152,8 +158,7 @@ class PostgresServer:
         self._process = None
 
     def _family(self) -> list[psutil.Process]:
-        assert self._process is not None, "it does not run"
-        postmaster = psutil.Process(self._process.pid)
+        postmaster = psutil.Process(self.pid)
         return [postmaster, *postmaster.children(recursive=True)]
 
     def _options(self) -> list[str]:

@@ -53,6 +53,12 @@ class RedisServer:
         """The address of the first database, with the password."""
         return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
     def start(self) -> None:
         """Start the server and wait until it has loaded its data."""
         assert self._process is None, "it runs already"
