@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,12 @@ from dependency_injector import providers
 from containers import Container, build_container
 from service.settings import Settings
 from tests.clocks import FakeClock
+from tests.contract.backends import BACKENDS
+from tests.servers import Servers
 
 Api = TestClient[web.Request, web.Application]
 MakeApi = Callable[..., Awaitable[Api]]
+OnBackend = Callable[[str], AbstractAsyncContextManager[Api]]
 
 TODAY = datetime(2026, 12, 1, 12, tzinfo=UTC)
 NEWEST = {"API-Version": "2026-11-20"}
@@ -70,6 +75,40 @@ async def api(make_api: MakeApi) -> Api:
     return await make_api()
 
 
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Keep the servers that tests have started."""
+    with Servers() as running:
+        yield running
+
+
+@pytest.fixture
+def on_backend(
+    make_container: Callable[..., Container],
+    clock: FakeClock,
+    servers: Servers,
+    tmp_path: Path,
+    aiohttp_client: Callable[..., Awaitable[Api]],
+) -> OnBackend:
+    """Give a function that serves from an empty store of a backend, on its real server, to a client."""
+    numbers = count()
+
+    @asynccontextmanager
+    async def serve(name: str) -> AsyncIterator[Api]:
+        directory = tmp_path / f"{name}-{next(numbers)}"
+        directory.mkdir()
+        async with BACKENDS[name].make(clock, directory, servers) as backend:
+            container = make_container(STORAGE_URL="memory://")
+            container.storage.override(providers.Object(backend.open()))
+            server = TestServer(container.application())
+            await server.start_server(auto_decompress=False)
+            client = await aiohttp_client(server)
+            yield client
+            await client.close()
+
+    return serve
+
+
 METEORITES = (
     b"name,id,recclass,mass (g),fell,found\r\n"
     b"Aachen,1,L5,21,true,1880-01-01\r\n"
@@ -83,9 +122,14 @@ METEORITES = (
 @pytest.fixture
 async def loaded(api: Api) -> Api:
     """Give a client of a service whose `data` has five records, and `landings` too, with the key `id`."""
+    await load_meteorites(api)
+    return api
+
+
+async def load_meteorites(api: Api) -> None:
+    """Load `data` and `landings` with five records each."""
     csv = {"Content-Type": "text/csv"}
     async with api.post("/data", data=METEORITES, headers=csv) as answer:
         assert answer.status == 200, await answer.text()
     async with api.put("/datasets/landings?key=id", data=METEORITES, headers=csv) as answer:
         assert answer.status == 201, await answer.text()
-    return api

@@ -6,25 +6,17 @@ Only what must differ from run to run is masked: request ids and the wire's own 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from aiohttp import ClientResponse
-from aiohttp.test_utils import TestServer
-from dependency_injector import providers
 
-from containers import build_container
 from service.contracts import registered
 from service.domain.sample import COLUMNS, sample
-from service.settings import Settings
-from tests.clocks import FakeClock
 from tests.contract.backends import BACKENDS
-from tests.servers import Servers
 
-from .conftest import METEORITES, TODAY, Api
+from .conftest import METEORITES, Api, OnBackend
 from .test_goldens import CASES, CSV, JSON, Case
 
 CONTRACTS = [contract.date.isoformat() for contract in registered().contracts]
@@ -67,50 +59,19 @@ def _life(contract: str) -> list[Case]:
     return steps
 
 
-@pytest.fixture(scope="module")
-def servers() -> AsyncIterator[Servers]:
-    """Keep the servers of this module."""
-    with Servers() as running:
-        yield running
-
-
-Replay = Callable[[str], Awaitable[list[bytes]]]
-
-
-@pytest.fixture
-async def replay(servers: Servers, tmp_path: Path, aiohttp_client: Callable[..., Awaitable[Api]]) -> Replay:
-    """Give a function that replays the session on a backend and returns its answers."""
-
-    @asynccontextmanager
-    async def service(name: str) -> AsyncIterator[Api]:
-        clock = FakeClock(TODAY)
-        directory = tmp_path / name
-        directory.mkdir()
-        async with BACKENDS[name].make(clock, directory, servers) as backend:
-            container = build_container(Settings.from_env({"STORAGE_URL": "memory://"}))
-            container.clock.override(providers.Object(clock))
-            container.storage.override(providers.Object(backend.open()))
-            server = TestServer(container.application())
-            await server.start_server(auto_decompress=False)
-            client = await aiohttp_client(server)
-            yield client
-            await client.close()
-
-    async def play(name: str) -> list[bytes]:
-        async with service(name) as api:
-            return [await _ask(api, step) for step in session()]
-
-    return play
-
-
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "memory"])
-async def test_every_backend_answers_with_the_same_bytes(replay: Replay, backend: str) -> None:
+async def test_every_backend_answers_with_the_same_bytes(on_backend: OnBackend, backend: str) -> None:
     """Several hundred requests, errors too, are answered as the memory backend answers them."""
-    expected, actual = await replay("memory"), await replay(backend)
+    expected, actual = await _replay(on_backend, "memory"), await _replay(on_backend, backend)
     assert len(expected) > 300
     for step, wanted, found in zip(session(), expected, actual, strict=True):
         assert found == wanted, step
+
+
+async def _replay(on_backend: OnBackend, backend: str) -> list[bytes]:
+    async with on_backend(backend) as api:
+        return [await _ask(api, step) for step in session()]
 
 
 async def _ask(api: Api, step: Case) -> bytes:

@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 
 from tests.clocks import FakeClock
-from tests.servers import Servers
-from tests.servers.postgres import run_postgres
-from tests.servers.redis import durable_redis
+from tests.contract.backends import BACKENDS
 
-from .conftest import METEORITES, Api, MakeApi
+from .conftest import METEORITES, Api, OnBackend
 from .test_goldens import CSV, JSON, Case, _render
 
 GOLDENS = Path(__file__).parent / "view_goldens"
@@ -45,7 +43,11 @@ CASES = (
     Case("data", "GET", "/data?start=1"),
     Case("data-ndjson", "GET", "/data?format=ndjson"),
     Case("data-csv", "GET", "/data?format=csv"),
+    Case("data-parquet", "GET", "/data?format=parquet"),
     Case("records", "GET", "/datasets/landings/records?limit=2&sort=-recclass"),
+    Case("records-ndjson", "GET", "/datasets/landings/records?format=ndjson&sort=recclass"),
+    Case("records-csv", "GET", "/datasets/landings/records?format=csv&start=1"),
+    Case("records-parquet", "GET", "/datasets/landings/records?format=parquet"),
     Case("records-unknown-field", "GET", "/datasets/landings/records?fields=none"),
     Case("record", "GET", "/datasets/landings/records/2"),
     Case("dataset", "GET", "/datasets/landings"),
@@ -62,41 +64,23 @@ def clock() -> FakeClock:
     return FakeClock(datetime(2023, 5, 1, 12, tzinfo=UTC))
 
 
-@pytest.fixture(scope="module")
-def servers() -> Any:
-    """Keep the servers of this module."""
-    with Servers() as running:
-        yield running
-
-
-@pytest.mark.parametrize("store", ["memory", "sqlite", "redis", "postgresql"])
+@pytest.mark.parametrize("backend", list(BACKENDS))
 async def test_a_view_is_what_it_was(
-    make_api: MakeApi,
-    servers: Servers,
-    storage_url: str,
-    clock: FakeClock,
-    store: str,
-    request: pytest.FixtureRequest,
+    on_backend: OnBackend, clock: FakeClock, backend: str, request: pytest.FixtureRequest
 ) -> None:
     """Each answer in each view equals its golden file, whatever the store."""
-    urls = {
-        "memory": lambda: "memory://",
-        "sqlite": lambda: storage_url,
-        "redis": lambda: servers.get(durable_redis).url,
-        "postgresql": lambda: servers.get(run_postgres).url,
-    }
-    api = await make_api(STORAGE_URL=urls[store]())
-    await _prepare(api, clock)
-    for day in DAYS:
-        for case in CASES:
-            headers = {"API-Version": day, **case.headers}
-            async with api.request(case.method, case.path, data=case.body, headers=headers) as answer:
-                actual = await _render(answer)
-            golden = GOLDENS / day / f"{case.name}.txt"
-            if request.config.getoption("--update") and store == "sqlite":
-                golden.parent.mkdir(parents=True, exist_ok=True)
-                golden.write_bytes(actual)
-            assert actual == golden.read_bytes(), f"see {golden}"
+    async with on_backend(backend) as api:
+        await _prepare(api, clock)
+        for day in DAYS:
+            for case in CASES:
+                headers = {"API-Version": day, **case.headers}
+                async with api.request(case.method, case.path, data=case.body, headers=headers) as answer:
+                    actual = await _render(answer)
+                golden = GOLDENS / day / f"{case.name}.txt"
+                if request.config.getoption("--update") and backend == "sqlite":
+                    golden.parent.mkdir(parents=True, exist_ok=True)
+                    golden.write_bytes(actual)
+                assert actual == golden.read_bytes(), f"see {golden}"
 
 
 def test_no_golden_is_left_over() -> None:
