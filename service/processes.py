@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -88,8 +90,7 @@ class Children:
 
     def _renew(self, child: Process) -> None:
         """Kill a child; its place is free again when it has gone, or when the next has come."""
-        with suppress(ProcessLookupError):
-            child.kill()
+        _kill(child)
         task = asyncio.create_task(self._renewed(child))
         self._renewing.add(task)
         task.add_done_callback(self._renewing.discard)
@@ -123,10 +124,16 @@ class Children:
         return child
 
     async def _end(self, child: Process) -> None:
-        with suppress(ProcessLookupError):
-            child.kill()
+        _kill(child)
         await child.communicate()  # to the end of its output, so that nothing stays open
         self._alive.discard(child)
+
+
+def _kill(child: Process) -> None:
+    if child.returncode is None:
+        # `Process.kill` asks for the exit status first, which then the event loop's watcher finds gone.
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
 
 
 def pipes(child: Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias
 
 from service.domain.columns import Column
@@ -197,6 +198,10 @@ class EngineSnapshot(Protocol):
         self, question: Question, window: Window, fields: tuple[str, ...], *, typed: bool
     ) -> AsyncGenerator[bytes, None]:
         """Yield a Parquet file of the window's records; not `typed`: of the values as they were loaded."""
+        ...
+
+    async def database_file(self, view: tuple[Derivation, ...] | None) -> Path:
+        """Write what a view shows (None: the stored columns) to a database file, the caller's to remove."""
         ...
 
 

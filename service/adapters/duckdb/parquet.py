@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from service.adapters.duckdb.connections import Lease, literal
 from service.adapters.duckdb.expressions import Bound, Expression
+from service.adapters.duckdb.names import identifier, sql_names
 from service.adapters.duckdb.statements import Relation
 from service.domain.columns import ColumnType
 from service.ports.engine import Question, Window
@@ -35,7 +36,8 @@ async def parquet_file(
     path = directory / f"{uuid4().hex}.parquet"
     bound = Bound()
     columns = [_column(relation.columns[name], bound, typed=typed) for name in fields]
-    selected = ", ".join(f"{sql} AS {name}" for sql, name in zip(columns, _names(fields), strict=True))
+    names = map(identifier, sql_names(fields))
+    selected = ", ".join(f"{sql} AS {name}" for sql, name in zip(columns, names, strict=True))
     statement = relation.rows(question, window, selected, bound)
     # Our own path: letters and digits in a directory that we have made.
     sql = f"COPY ({statement.sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
@@ -63,16 +65,3 @@ def _column(expression: Expression, bound: Bound, *, typed: bool) -> str:
     if expression.wide or kind not in _PLAIN:
         return expression.text(bound)
     return expression.sql
-
-
-def _names(fields: tuple[str, ...]) -> list[str]:
-    """Return the columns' names as identifiers; one that is empty, or differs by case only, gets a number."""
-    names: list[str] = []
-    taken: set[str] = set()
-    for at, field in enumerate(fields, start=1):
-        name = field or f"column_{at}"
-        while name.casefold() in taken:
-            name = f"{name}_{at}"
-        taken.add(name.casefold())
-        names.append('"' + name.replace('"', '""') + '"')
-    return names

@@ -16,13 +16,14 @@ import duckdb
 from service.adapters.duckdb.columns import Stored, as_json, computed
 from service.adapters.duckdb.connections import Database
 from service.adapters.duckdb.expressions import Bound, Columns, key_of, no_place
+from service.adapters.duckdb.files import database_file
 from service.adapters.duckdb.parquet import parquet_file
 from service.adapters.duckdb.statements import Relation, Statement
 from service.adapters.duckdb.tables import Table
 from service.domain.columns import ColumnType
 from service.domain.datasets import Dataset
 from service.domain.records import BATCH_BYTES
-from service.ports.engine import Aggregate, Behind, Matched, Measure, Question, Window
+from service.ports.engine import Aggregate, Behind, Derivation, Matched, Measure, Question, Window
 
 Show = Callable[[Any], Any]
 
@@ -98,6 +99,12 @@ class DuckdbSnapshot:
             async with aclosing(file):
                 async for chunk in file:
                     yield chunk
+
+    async def database_file(self, view: tuple[Derivation, ...] | None) -> Path:
+        """Write the columns of a view to a DuckDB file, which is the caller's. Raises what `parquet` does."""
+        question = Question(view=view)
+        async with self._database.stream() as lease:
+            return await database_file(lease, self._directory, self._relation(question), question)
 
     def _relation(self, question: Question) -> Relation:
         return Relation(self._table.sql, self.dataset.next_position, Columns(self._stored, question.view))
