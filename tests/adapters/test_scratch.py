@@ -8,12 +8,14 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from service.adapters.duckdb import DuckdbEngine
 from service.adapters.scratch import Scratch, held, make_file, sweep
 from service.adapters.spool import DiskSpool
 
 MAKING = """
 import asyncio, sys
 from pathlib import Path
+from service.adapters.duckdb import DuckdbEngine
 from service.adapters.scratch import Scratch, make_file
 
 async def main(parent):
@@ -95,3 +97,13 @@ async def test_the_first_upload_sweeps_those_of_dead_processes(tmp_path: Path) -
         sweep("aerolite-upload-", tmp_path)
         assert names(tmp_path) == {under_way.name, upload.path.name}
     os.close(descriptor)
+
+
+async def test_an_engine_sweeps_those_of_dead_processes(tmp_path: Path) -> None:
+    """What a killed service has spilled is gone with the next start."""
+    (tmp_path / "aerolite-engine-left").mkdir()
+    (tmp_path / "aerolite-engine-left" / "snapshot.db").write_bytes(b"left")
+    async with DuckdbEngine(tmp_path, memory_bytes=64 << 20, spill_bytes=64 << 20, timeout_s=1):
+        assert len(names(tmp_path)) == 1
+        assert "aerolite-engine-left" not in names(tmp_path)
+    assert names(tmp_path) == set()
