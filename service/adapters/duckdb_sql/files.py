@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Self
 from weakref import WeakValueDictionary
 
+from service.adapters.scratch import Scratch
 from service.domain.datasets import Dataset
 from service.domain.errors import OutOfSpace
 from service.ports.database import Table
@@ -54,22 +54,26 @@ class Files:
     def __init__(self, engine: Engine, datasets: Datasets, parent: Path | None, max_bytes: int) -> None:
         self._engine = engine
         self._datasets = datasets
-        self._parent = parent
         self._max_bytes = max_bytes
-        self.directory = Path()
+        self._scratch = Scratch("aerolite-sql-", parent)
         self._files: list[File] = []
         self._uses = count(1)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
         """Make the directory."""
-        self.directory = Path(await asyncio.to_thread(tempfile.mkdtemp, "", "aerolite-sql-", self._parent))
+        await self._scratch.__aenter__()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Remove it with all that is in it."""
         self._files = []
-        await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
+        await self._scratch.__aexit__(*exc)
+
+    @property
+    def directory(self) -> Path:
+        """The directory, while it is there."""
+        return self._scratch.path
 
     @property
     def kept(self) -> list[str]:
