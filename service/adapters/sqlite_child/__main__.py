@@ -22,6 +22,7 @@ from service.adapters.sqlite_child.messages import (
     Setup,
     Tables,
     TableSpec,
+    Written,
 )
 from service.adapters.sqlite_child.opening import open_anchor
 from service.adapters.sqlite_child.statements import Session
@@ -29,7 +30,7 @@ from service.adapters.sqlite_child.statements import Session
 SPARE_BYTES = 256 << 20
 """Memory beside SQLite's own: Python, and rows on their way."""
 
-GRACE_S = 2.0
+GRACE_S = 0.5
 """After so much more than its time, a statement that cannot be interrupted ends with the process."""
 
 
@@ -78,9 +79,12 @@ def _session(setup: Setup, modules: frozenset[str], channel: Channel) -> Session
         return answer.tables
 
     def commit() -> None:
-        # The service is asked before the commit, so it knows for sure what a statement that it ends has done.
+        # The service is asked before the commit, so it knows for sure what a statement that it ends has done;
+        # and what has leave to commit is not cut off by the clock.
+        channel.send(Written())
         if not isinstance(channel.receive(), Commit):
             os._exit(1)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
     return Session(setup, modules, ask=ask, send=channel.send, commit=commit)
 

@@ -7,11 +7,14 @@ is refused, so a function or an action that a newer SQLite brings is, too.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from service.adapters.sqlite_child.functions import FUNCTIONS, RENAMING
 
 MAIN, TEMP = "main", "temp"
+
+RECORDS = "records"
+"""The storage's table that datasets are views over."""
 
 VIRTUAL = frozenset({"json_each", "json_tree"})
 """Tables that are functions and only compute."""
@@ -63,22 +66,19 @@ for _action in (
 class Guard:
     """Answers SQLite's questions about one statement.
 
-    `writing`: it may write to the database. `shown` are the views of datasets in lower case, `inner` the
-    views below them, which alone read the storage's tables, by functions of the same names. `modules` are
-    the virtual tables that SQLite brings. Afterwards `refusal` says why it was refused, and `wrote` that it
-    was because it would have written.
+    `writing`: it may write to the database. `altering`: it is an ALTER TABLE. `shown` are the views of
+    datasets in lower case, `inner` the views below them, which alone read the storage's tables, by functions
+    of the same names. `modules` are the virtual tables that SQLite brings. Afterwards `refusal` says why it
+    was refused, and `wrote` that it was because it would have written.
     """
 
     writing: bool
+    altering: bool = False
     shown: frozenset[str] = frozenset()
     inner: frozenset[str] = frozenset()
     modules: frozenset[str] = frozenset()
     refusal: str | None = None
     wrote: bool = False
-    _temporary: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._temporary = self.shown | self.inner
 
     def __call__(
         self, action: int, first: str | None, second: str | None, schema: str | None, within: str | None
@@ -87,40 +87,46 @@ class Guard:
         if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE):
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_READ:
-            return self._read(first or "", schema or MAIN, within)
+            return self._read(first or "", second, schema or MAIN, within)
         if action == sqlite3.SQLITE_FUNCTION:
             return self._function((second or "").lower(), within)
         if action in _WRITES:
             return self._write(action, first or "", schema)
         return self._refuse(_REFUSALS.get(action, "This kind of statement is not for clients."))
 
-    def _read(self, table: str, schema: str, within: str | None) -> int:
+    def _read(self, table: str, column: str | None, schema: str, within: str | None) -> int:
         name = table.lower()
         if schema == MAIN:
             # Virtual tables that are there by themselves count to this schema, too.
-            if name in self.modules - VIRTUAL or name.startswith("pragma_"):
-                return self._refuse(f"no such table: {table}")
-            return sqlite3.SQLITE_OK
-        allowed = name in self._temporary if schema == TEMP else within in self.inner
+            allowed = name not in self.modules - VIRTUAL and not name.startswith("pragma_")
+        elif schema == TEMP:
+            allowed = name in self.shown or name in self.inner or self._renames(name)
+        else:
+            # A table whose columns nobody wants, as in `count(*)`, has lost its view by then.
+            allowed = within in self.inner or (name == RECORDS and not column)
         return sqlite3.SQLITE_OK if allowed else self._refuse(f"no such table: {table}")
 
     def _function(self, name: str, within: str | None) -> int:
-        if name in FUNCTIONS or (self.writing and name in RENAMING):
+        if name in FUNCTIONS or (self.altering and name in RENAMING):
             return sqlite3.SQLITE_OK
         if name in self.inner and within == name:
             return sqlite3.SQLITE_OK
         return self._refuse(f"The function {name} is not for clients.")
 
     def _write(self, action: int, name: str, schema: str | None) -> int:
-        if name.lower() in self.shown and action != sqlite3.SQLITE_ALTER_TABLE:
-            what = "A dataset has this name already" if action in _MAKES else "It is a dataset, and read-only"
-            return self._refuse(f"{what}: {name}.")
+        if name.lower() in self.shown and (schema == TEMP or action in _MAKES):
+            what = "is a dataset, which SQL only reads" if schema == TEMP else "is the name of a dataset"
+            return self._refuse(f"{name} {what}.")
         if not self.writing:
             self.wrote = True
             return self._refuse("The statement would write.")
-        if action != sqlite3.SQLITE_ALTER_TABLE and schema not in (None, MAIN):
-            return self._refuse(f"{name} cannot be written.")
-        return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_ALTER_TABLE or schema in (None, MAIN) or self._renames(name):
+            return sqlite3.SQLITE_OK
+        return self._refuse("SQL only reads datasets, and nothing temporary outlives a statement.")
+
+    def _renames(self, name: str) -> bool:
+        """Return whether a table is what SQLite itself looks through to rename; it is empty here."""
+        return self.altering and name == "sqlite_temp_master"
 
     def _refuse(self, why: str) -> int:
         self.refusal = self.refusal or why

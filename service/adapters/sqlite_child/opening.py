@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from pathlib import Path
 
 from service.adapters.sqlite_child.messages import Limits
@@ -52,6 +53,8 @@ def open_one(path: Path, limits: Limits, *, writing: bool) -> sqlite3.Connection
     try:
         # A text that is none is still shown; SQLite takes any bytes for one.
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
+        if sys.version_info >= (3, 12):  # pragma: no cover - a second lock on what the guard denies
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
         connection.execute("PRAGMA temp_store = MEMORY")  # where `hard_heap_limit` bounds it

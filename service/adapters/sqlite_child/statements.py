@@ -1,4 +1,4 @@
-"""One statement, from its text to its rows."""
+"""One statement, from its text to its end."""
 
 from __future__ import annotations
 
@@ -6,43 +6,44 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from itertools import chain
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.adapters.sql_names import distinct
 from service.adapters.sqlite_child.guards import Guard
-from service.adapters.sqlite_child.messages import (
-    Batch,
-    Done,
-    Mentions,
-    Run,
-    Setup,
-    TableSpec,
-    Written,
-)
+from service.adapters.sqlite_child.messages import Batch, Done, Mentions, Run, Setup, TableSpec
 from service.adapters.sqlite_child.opening import confine, open_one
+from service.adapters.sqlite_child.positions import Place
+from service.adapters.sqlite_child.rows import send_rows
 from service.adapters.sqlite_child.serial import understood
-from service.adapters.sqlite_child.tokens import Token, TokenKind, tokens
-from service.adapters.sqlite_child.views import attach, show
+from service.adapters.sqlite_child.tokens import Token, TokenKind, altered, made_view, tokens
+from service.adapters.sqlite_child.views import attach, hide, quoted, show
 from service.adapters.sqlite_file import connect_gate, writing
 from service.domain.errors import QueryFailed, WriteRefused
-
-BATCH_BYTES = 128 << 10
-"""What the service decodes at once, on its event loop: less than a millisecond."""
 
 _STEPS_BETWEEN_LOOKS = 1000
 _READS = frozenset({"select", "values", "with", "explain"})
 
-Send = Callable[[Mentions | Batch | Written], None]
 Ask = Callable[[Mentions], Sequence[TableSpec]]
-Await = Callable[[], None]
+Send = Callable[[Batch], None]
+Leave = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement as SQLite gets it, the datasets that it may mean, and the `view` that it makes."""
+
+    sql: str
+    parameters: Any
+    tables: Sequence[TableSpec]
+    altering: bool = False
+    view: str | None = None
 
 
 class Session:
-    """Runs one statement. `ask` tells the datasets of names; `send` takes rows; `commit` waits for leave."""
+    """Runs one statement. `ask` tells the datasets of names, `send` takes rows, `commit` waits for leave."""
 
-    def __init__(self, setup: Setup, modules: frozenset[str], *, ask: Ask, send: Send, commit: Await) -> None:
+    def __init__(self, setup: Setup, modules: frozenset[str], *, ask: Ask, send: Send, commit: Leave) -> None:
         self._path = Path(setup.path)
         self._storage = None if setup.storage_path is None else Path(setup.storage_path)
         self._limits = setup.limits
@@ -54,71 +55,76 @@ class Session:
 
     def run(self, order: Run) -> Done:
         """Run it. Raises `QueryFailed`, `WriteRefused`, `Stale`, and what SQLite raises of its file."""
-        found = list(tokens(order.sql))
-        if all(token.text == ";" for token in found):
+        found = [token for token in tokens(order.sql) if token.text != ";"]
+        if not found:
             raise QueryFailed("There is no statement.")
-        sql = understood(order.sql, found)
-        tables = self._tables(found)
-        if not order.writing or found[0].word in _READS:
+        statement = self._prepared(order, found)
+        with Place(statement.sql, order.sql).told():
+            if order.writing and found[0].word not in _READS:
+                return self._write(statement)
             try:
-                return self._read(sql, order.parameters, tables)
+                return self._read(statement)
             except WriteRefused:
                 if not order.writing:
                     raise
-        return self._write(sql, order.parameters, tables)
+                return self._write(statement)
+
+    def _prepared(self, order: Run, found: Sequence[Token]) -> Prepared:
+        sql = understood(order.sql, found)
+        if found[0].word == "alter":
+            # SQLite rewrites views whose tables it renames, so there must be none of ours.
+            for table in self._tables(altered(found)):
+                raise QueryFailed(f"{table.alias} is the name of a dataset, which SQL only reads.")
+            return Prepared(sql, order.parameters, (), altering=True)
+        return Prepared(sql, order.parameters, self._tables(found), view=made_view(found))
 
     def _tables(self, found: Sequence[Token]) -> Sequence[TableSpec]:
-        if self._storage is None:
-            return ()
         names = {token.name.lower() for token in found if token.kind is not TokenKind.OTHER}
-        return self._ask(Mentions(tuple(sorted(names))))
+        return () if self._storage is None else self._ask(Mentions(tuple(sorted(names))))
 
-    def _read(self, sql: str, parameters: Any, tables: Sequence[TableSpec]) -> Done:
+    def _read(self, statement: Prepared) -> Done:
         with closing(open_one(self._path, self._limits, writing=False)) as connection:
-            schema = self._attached(connection, tables)
+            schema = self._attached(connection, statement)
             connection.execute("BEGIN")
-            return self._guarded(connection, sql, parameters, tables, schema, writing=False)
+            return self._guarded(connection, statement, schema, writing=False)
 
-    def _write(self, sql: str, parameters: Any, tables: Sequence[TableSpec]) -> Done:
+    def _write(self, statement: Prepared) -> Done:
         with (
             closing(open_one(self._path, self._limits, writing=True)) as connection,
             closing(connect_gate(self._path)) as gate,
         ):
-            schema = self._attached(connection, tables)
+            schema = self._attached(connection, statement)
 
             def change(connection: sqlite3.Connection) -> Done:
-                done = self._guarded(connection, sql, parameters, tables, schema, writing=True)
-                self._send(Written())
+                done = self._guarded(connection, statement, schema, writing=True)
+                if statement.view is not None:
+                    _check(connection, statement.view)
                 self._commit()
                 return done
 
             return writing(change, gate, self._deadline)(connection)
 
-    def _attached(self, connection: sqlite3.Connection, tables: Sequence[TableSpec]) -> str | None:
-        if self._storage is None or not tables:
+    def _attached(self, connection: sqlite3.Connection, statement: Prepared) -> str | None:
+        if self._storage is None or not statement.tables:
             return None
         return attach(connection, self._storage)
 
     def _guarded(
-        self,
-        connection: sqlite3.Connection,
-        sql: str,
-        parameters: Any,
-        tables: Sequence[TableSpec],
-        schema: str | None,
-        *,
-        writing: bool,
+        self, connection: sqlite3.Connection, statement: Prepared, schema: str | None, *, writing: bool
     ) -> Done:
-        inner = frozenset[str]() if schema is None else show(connection, schema, tables)
-        shown = frozenset(table.alias.lower() for table in tables)
+        """Run the statement within a transaction, and send its rows."""
+        guard = Guard(writing, statement.altering, modules=self._modules)
+        if schema is not None:
+            guard.shown = frozenset(table.alias.lower() for table in statement.tables)
+            guard.inner = show(connection, schema, statement.tables)
+            hide(connection, guard.shown)
         confine(connection)
-        guard = Guard(writing, shown, inner, self._modules)
         # The cursor is closed before the guard is lifted: what is left of the statement goes with it.
         with (
             self._watched(connection, guard),
-            closing(connection.execute(sql, parameters)) as cursor,
+            closing(connection.execute(statement.sql, statement.parameters)) as cursor,
         ):
-            return Done() if cursor.description is None else self._rows(cursor)
+            return Done() if cursor.description is None else send_rows(cursor, self._limits, self._send)
 
     @contextmanager
     def _watched(self, connection: sqlite3.Connection, guard: Guard) -> Iterator[None]:
@@ -138,54 +144,12 @@ class Session:
     def _late(self) -> bool:
         return time.monotonic() > self._deadline
 
-    def _rows(self, cursor: sqlite3.Cursor) -> Done:
-        """Send the rows, as many as the limits let through."""
-        columns = distinct([column[0] for column in cursor.description])
-        truncated, batches = False, _Batches(columns, self._send)
-        for number, row in enumerate(cursor):
-            size_bytes = _json_bytes(columns, row)
-            if size_bytes > self._limits.max_bytes:
-                raise QueryFailed(
-                    f"A row of the answer has more than {self._limits.max_bytes} bytes; ask for less of it."
-                )
-            if number == self._limits.max_rows or batches.total_bytes + size_bytes > self._limits.max_bytes:
-                truncated = True
-                break
-            batches.add(row, size_bytes)
-        batches.flush()
-        return Done(truncated)
 
-
-class _Batches:
-    """Rows on their way, some at a time."""
-
-    def __init__(self, columns: Sequence[str], send: Send) -> None:
-        self._columns = tuple(columns)
-        self._send = send
-        self._rows: list[tuple[Any, ...]] = []
-        self._pending_bytes = 0
-        self.total_bytes = 0
-
-    def add(self, row: Sequence[Any], size_bytes: int) -> None:
-        self._rows.append(tuple(map(_finite, row)))
-        self._pending_bytes += size_bytes
-        self.total_bytes += size_bytes
-        if self._pending_bytes >= BATCH_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        self._send(Batch(self._rows, self._columns))
-        self._rows, self._pending_bytes, self._columns = [], 0, ()
-
-
-def _finite(value: Any) -> Any:
-    """Return a value that JSON has: an infinite number is none."""
-    return None if isinstance(value, float) and value - value != 0 else value
-
-
-def _json_bytes(columns: Sequence[str], row: Sequence[Any]) -> int:
-    """Return about how many bytes of JSON a row has."""
-    return sum(map(len, columns)) + sum(
-        len(value) if isinstance(value, str) else len(value) * 4 // 3 if isinstance(value, bytes) else 8
-        for value in chain(row)
-    )
+def _check(connection: sqlite3.Connection, view: str) -> None:
+    """Refuse a view that cannot be read: SQLite would take it, and then refuse to rename any table."""
+    try:
+        connection.execute(f"EXPLAIN SELECT * FROM main.{quoted(view)}")
+    except sqlite3.OperationalError as error:
+        raise QueryFailed(
+            f"{error} (a client's view reads tables of its own database, not datasets)"
+        ) from error

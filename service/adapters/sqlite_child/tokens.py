@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -66,3 +66,24 @@ def tokens(sql: str) -> Iterator[Token]:
         group = match.lastgroup or ""
         if group != "skip":
             yield Token(_KINDS.get(group, TokenKind.OTHER), match.group(), match.start())
+
+
+def altered(found: Sequence[Token]) -> list[Token]:
+    """Return the names of tables in an ALTER TABLE: the old one, and the new one where it is renamed."""
+    old = found[4:5] if [token.text for token in found[3:4]] == ["."] else found[2:3]
+    words = [token.word for token in found]
+    new = [
+        found[place + 2] for place in range(len(found) - 2) if words[place : place + 2] == ["rename", "to"]
+    ]
+    return [*old, *new]
+
+
+def made_view(found: Sequence[Token]) -> str | None:
+    """Return the name of the view that a CREATE VIEW makes; None for any other statement."""
+    words = [token.word for token in found]
+    if words[:2] != ["create", "view"]:
+        return None
+    place = 5 if words[2:5] == ["if", "not", "exists"] else 2
+    if [token.text for token in found[place + 1 : place + 2]] == ["."]:
+        place += 2
+    return next((token.name for token in found[place : place + 1]), None)

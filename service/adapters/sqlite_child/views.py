@@ -1,17 +1,18 @@
 """Datasets as read-only views over the storage's file.
 
 A view has two floors, so that nobody else gets at the storage: the upper has the dataset's name, the lower a
-name that nobody can guess, and only what stands in the lower may read (`guards`). A name alone would not do:
-SQLite tells a common table expression `WITH landings AS (…)` from a view of that name by nothing.
+name that nobody can guess, and only what stands in the lower may read (`guards`). The dataset's name alone
+would not do: to SQLite, what stands in `WITH landings AS (…)` stands in something of that name, too.
 """
 
 from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from service.adapters.sqlite_child.guards import RECORDS
 from service.adapters.sqlite_child.messages import TableSpec
 from service.adapters.sqlite_child.values import Records
 from service.adapters.sqlite_file import uri_of
@@ -25,7 +26,7 @@ class Stale(Exception):
 
 def attach(connection: sqlite3.Connection, storage: Path) -> str:
     """Attach the storage's file to read only, and return what it is called here."""
-    schema = f"s{secrets.token_hex(16)}"
+    schema = f"s{secrets.token_hex(8)}"  # whoever cannot name it cannot name its tables
     connection.execute(f"ATTACH ? AS {schema}", (uri_of(storage, "ro"),))
     return schema
 
@@ -38,13 +39,20 @@ def show(connection: sqlite3.Connection, schema: str, tables: Sequence[TableSpec
     return frozenset(_show(connection, schema, table) for table in tables)
 
 
+def hide(connection: sqlite3.Connection, shown: Collection[str]) -> None:
+    """Put something that nobody may read where a bare name would reach the storage's records."""
+    own = connection.execute("SELECT 1 FROM main.sqlite_schema WHERE lower(name) = ?", (RECORDS,)).fetchone()
+    if RECORDS not in shown and own is None:
+        connection.execute(f"CREATE TEMP VIEW {RECORDS} AS SELECT 1")
+
+
 def _show(connection: sqlite3.Connection, schema: str, table: TableSpec) -> str:
     shelf = _shelf(connection, schema, table)
     inner = f"v{secrets.token_hex(16)}"
     connection.create_function(inner, 2, Records(table.columns).value, deterministic=True)
     values = ", ".join(f"{inner}(record, {place}) AS c{place}" for place in range(len(table.columns)))
     connection.execute(
-        f"CREATE TEMP VIEW {inner} AS SELECT {values} FROM {schema}.records"  # noqa: S608 - names of ours
+        f"CREATE TEMP VIEW {inner} AS SELECT {values} FROM {schema}.{RECORDS}"  # noqa: S608 - names of ours
         f" WHERE id >= {shelf << _SHELF_BITS} AND id < {shelf + 1 << _SHELF_BITS}"
     )
     names = ", ".join(quoted(column.alias) for column in table.columns)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
 from typing import Any, NoReturn, Self
@@ -14,7 +15,6 @@ from typing import Any, NoReturn, Self
 import msgspec
 
 from service.adapters.sqlite_child.messages import (
-    Answer,
     Batch,
     Commit,
     Done,
@@ -26,7 +26,7 @@ from service.adapters.sqlite_child.messages import (
     Setup,
     Written,
 )
-from service.adapters.sqlite_child.messages import Tables as Told
+from service.adapters.sqlite_child.messages import Tables as TableSpecs
 from service.adapters.sqlite_sql.exchange import Child, Ended
 from service.adapters.sqlite_sql.tables import aliases, specs
 from service.domain.errors import (
@@ -51,7 +51,10 @@ MAX_CHILDREN = 1024
 
 _ATTEMPTS = 5
 _SPARE_S = 5.0
-"""A child ends by itself 2 s after a statement's time; this is for one that does not even do that."""
+"""A child ends by itself soon after a statement's time; this is for one that does not even do that."""
+
+_COMMIT_S = 30.0
+"""How long a commit may take before it counts as lost."""
 
 _APPLICATION_ID = Struct(">68xi")  # https://sqlite.org/fileformat.html, section 1.3
 _STORAGE_ID = 0x4165726F
@@ -59,6 +62,15 @@ _STORAGE_ID = 0x4165726F
 
 class Stale(Exception):
     """A dataset's columns changed between the look at them and the statement."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What a child has told of a statement so far; `columns` is None where it has no rows."""
+
+    child: Child
+    columns: tuple[str, ...] | None = None
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
 
 
 class SqliteDatabase:
@@ -122,38 +134,33 @@ class SqliteDatabase:
             statement.writing,
         )
         try:
-            async with (
-                self._children.borrowed() as process,
-                asyncio.timeout(self._bounds.timeout_s + _SPARE_S),
-            ):
-                columns, rows, end = await self._follow(Child(process), order, tables)
+            async with self._children.borrowed() as process:
+                told = Told(Child(process))
+                async with asyncio.timeout(self._bounds.timeout_s + _SPARE_S):
+                    end = await self._follow(told, order, tables)
+                if isinstance(end, Written):
+                    end = await _commit(told.child)
         except Ended as error:
             raise _ended(error, self._bounds) from None
         except TimeoutError:
             raise _late(self._bounds) from None
         if isinstance(end, Failed):
             _raise(end)
-        return None if columns is None else Rows(columns, rows, end.truncated)
+        return None if told.columns is None else Rows(told.columns, told.rows, end.truncated)
 
-    async def _follow(
-        self, child: Child, order: Run, tables: Tables
-    ) -> tuple[tuple[str, ...] | None, list[tuple[Any, ...]], Done | Failed]:
-        """Lead a child through a statement; return columns (None: it has no rows), rows, and its end."""
-        columns, rows = None, list[tuple[Any, ...]]()
-        await child.send(order)
+    async def _follow(self, told: Told, order: Run, tables: Tables) -> Written | Done | Failed:
+        """Lead a child through a statement to its end, or to where it would commit."""
+        await told.child.send(order)
         while True:
-            match await child.receive():
+            match await told.child.receive():
                 case Mentions(names):
-                    await child.send(Told(specs(await tables(), frozenset(names))))
-                case Batch(more, named):
-                    columns = columns or named
-                    rows += more
-                case Written():
-                    end = await _commit(child)
-                    assert isinstance(end, Done | Failed)  # noqa: S101 - nothing else follows
-                    return columns, rows, end
-                case (Done() | Failed()) as end:
-                    return columns, rows, end
+                    known = specs(await tables(), frozenset(names))
+                    await told.child.send(TableSpecs(known))
+                case Batch(rows, columns):
+                    told.columns = told.columns or columns
+                    told.rows += rows
+                case end:
+                    return end
 
     def _refuse_storage(self) -> None:
         """Raise `StoreError` where a stranger would be let into a storage."""
@@ -169,22 +176,25 @@ class SqliteDatabase:
             raise StoreError(f"DATABASE_URL names the file {own}, which is a storage. Name another.")
 
 
-async def _commit(child: Child) -> Answer:
-    """Let a child commit: from here on the write counts, so that who cancels waits for its end, too.
+async def _commit(child: Child) -> Done | Failed:
+    """Let a child commit: from here on the write counts, so that who is cancelled waits for its end, too.
 
-    Raises `OutcomeUnknown` where the child does not say.
+    Raises `OutcomeUnknown` where the child does not tell.
     """
     await child.send(Commit())
     end = asyncio.ensure_future(child.receive())
     try:
-        return await asyncio.shield(end)
+        async with asyncio.timeout(_COMMIT_S):
+            answer = await asyncio.shield(end)
     except asyncio.CancelledError:
-        await asyncio.wait({end}, timeout=_SPARE_S)
+        await asyncio.wait({end}, timeout=_COMMIT_S)
         raise
-    except Ended:
-        raise OutcomeUnknown(
-            "SQLite's process ended during the commit: the write is whole or not there."
-        ) from None
+    except (Ended, TimeoutError):
+        raise OutcomeUnknown("SQLite did not say how the commit ended: it is whole or not there.") from None
+    finally:
+        end.cancel()
+    assert isinstance(answer, Done | Failed)  # noqa: S101 - nothing else follows
+    return answer
 
 
 def _ended(error: Ended, bounds: Bounds) -> QueryFailed:
