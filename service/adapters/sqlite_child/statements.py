@@ -148,7 +148,7 @@ class Session:
 def _check(connection: sqlite3.Connection, view: str) -> None:
     """Refuse a view that cannot be read: SQLite would take it, and then refuse to rename any table."""
     try:
-        connection.execute(f"EXPLAIN SELECT * FROM main.{quoted(view)}")
+        connection.execute(f"EXPLAIN SELECT * FROM main.{quoted(view)}")  # noqa: S608 - quoted
     except sqlite3.OperationalError as error:
         raise QueryFailed(
             f"{error} (a client's view reads tables of its own database, not datasets)"
