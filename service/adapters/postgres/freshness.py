@@ -22,7 +22,7 @@ WHERE d.revision IS DISTINCT FROM seen.revision
 """  # noqa: S608 - constants
 
 # A session that has ended is idle, too. With `track_activities` off nobody is.
-_IDLE = """
+IDLE = """
 SELECT asked.pid, activity.state_change AS since
 FROM unnest($1::integer[]) AS asked (pid) LEFT JOIN pg_stat_activity AS activity USING (pid)
 WHERE activity.pid IS NULL OR activity.state LIKE 'idle%'
@@ -108,7 +108,7 @@ class Freshness:
             if names:
                 found.update(await self._datasets(names))
             for question in questions.difference(names):
-                rows = await self._connection.fetch(_IDLE, question)
+                rows = await self._connection.fetch(IDLE, question)
                 found[question] = {row["pid"]: row["since"] for row in rows}
         except BaseException:
             self._drop()

@@ -1,0 +1,119 @@
+"""What is looked at in a client's session before its statement runs, and before what it wrote is committed.
+
+The session sees only PostgreSQL's own schema while it looks, so no function or operator of a client answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.adapters.postgres_sql.spelling import array, identifier, literal
+
+SCHEMA = "sql"
+"""Where clients' tables are."""
+
+DATASETS = "datasets"
+"""Where datasets are shown, with their stored columns."""
+
+OWN_SETTINGS = ("temp_file_limit", "track_activities")
+"""What is set on the role itself: a superuser's settings, which the role cannot change."""
+
+_SERVICES_OWN = ("aerolite", "aerolite_jobs", "aerolite_sql")
+
+
+class Finding(StrEnum):
+    """What may be wrong when a session begins."""
+
+    UNSAFE = "unsafe"
+    UNEQUIPPED = "unequipped"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Which datasets a session sees: a digest of all in `DATASETS`, and schemas that come before it."""
+
+    digest: str | None = None
+    schemas: tuple[str, ...] = ()
+
+
+# The role is more than a client's, or reaches what is not the clients'.
+_UNSAFE = f"""
+EXISTS (SELECT FROM pg_roles WHERE rolname = session_user
+        AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls))
+OR EXISTS (SELECT FROM pg_auth_members JOIN pg_roles ON pg_roles.oid = member WHERE rolname = session_user)
+OR EXISTS (SELECT FROM pg_namespace WHERE nspname = ANY ({array(_SERVICES_OWN)}::name[])
+           AND has_schema_privilege(oid, 'USAGE'))
+OR EXISTS (SELECT FROM pg_namespace WHERE nspname <> {literal(SCHEMA)} AND nspname !~ '^pg_(toast_)?temp_'
+           AND has_schema_privilege(oid, 'CREATE'))
+OR has_database_privilege(current_database(), 'CREATE')
+"""  # noqa: S608 - constants
+
+# A client may have given its rights away (DROP OWNED), or set what the sessions of others begin with.
+_UNEQUIPPED = f"""
+NOT coalesce(has_schema_privilege(to_regnamespace({literal(SCHEMA)})::oid, 'USAGE'), FALSE)
+OR NOT coalesce(has_schema_privilege(to_regnamespace({literal(SCHEMA)})::oid, 'CREATE'), FALSE)
+OR EXISTS (SELECT FROM pg_db_role_setting JOIN pg_roles ON pg_roles.oid = setrole,
+           unnest(setconfig) AS setting
+           WHERE rolname = session_user
+           AND split_part(setting, '=', 1) <> ALL ({array(OWN_SETTINGS)}))
+"""
+
+
+def opening(sight: Sight, *, writing: bool) -> str:
+    """Return SQL that begins the transaction and answers what is wrong, in one row with one text."""
+    path = ", ".join(map(identifier, (SCHEMA, *sight.schemas, *([DATASETS] if sight.digest else []))))
+    return f"""
+BEGIN ISOLATION LEVEL READ COMMITTED, READ {"WRITE" if writing else "ONLY"};
+SELECT concat_ws(' ',
+    CASE WHEN {_UNSAFE} THEN '{Finding.UNSAFE}' END,
+    CASE WHEN {_UNEQUIPPED} THEN '{Finding.UNEQUIPPED}' END,
+    CASE WHEN {_stale(sight)} THEN '{Finding.STALE}' END);
+SET LOCAL search_path TO {path};
+"""
+
+
+def _stale(sight: Sight) -> str:
+    if sight.digest is None:
+        return "FALSE"
+    schema = f"to_regnamespace({literal(DATASETS)})::oid"
+    return f"""
+coalesce(obj_description({schema}, 'pg_namespace'), '') <> {literal(sight.digest)}
+OR NOT coalesce(has_schema_privilege({schema}, 'USAGE'), FALSE)
+OR (SELECT count(*) FROM pg_namespace WHERE nspname = ANY ({array(sight.schemas)}::name[])
+    AND has_schema_privilege(oid, 'USAGE')) <> {len(sight.schemas)}
+"""  # noqa: S608 - names of our own, quoted
+
+
+def findings(row: Sequence[bytes | None]) -> frozenset[Finding]:
+    """Read the row that `opening` answers."""
+    return frozenset(map(Finding, (row[0] or b"").decode().split()))
+
+
+# Whoever changes a role holds a lock on its catalogue until the end of the transaction: pg_authid,
+# pg_auth_members, pg_database, pg_db_role_setting. Triggers that were put off to the commit run before.
+CLOSING = """
+SET CONSTRAINTS ALL IMMEDIATE;
+SET LOCAL search_path TO pg_catalog, pg_temp;
+SELECT EXISTS (
+    SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'
+    AND mode NOT IN ('AccessShareLock', 'RowShareLock') AND relation IN (1260, 1261, 1262, 2964)
+), pg_current_xact_id_if_assigned() IS NOT NULL;
+"""
+
+COMMIT = "COMMIT"
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What a transaction has done: changed roles (its own, too), and written at all."""
+
+    changed_roles: bool
+    wrote: bool
+
+    @classmethod
+    def of(cls, row: Sequence[bytes | None]) -> Closing:
+        """Read the row that `CLOSING` answers."""
+        return cls(row[0] == b"t", row[1] == b"t")
