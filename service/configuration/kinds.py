@@ -118,10 +118,9 @@ def url(schemes: Iterable[str]) -> Kind[StorageUrl]:
     known = tuple(schemes)
 
     def parse(text: str) -> StorageUrl:
-        parsed = StorageUrl.parse(text)
-        if parsed.scheme not in known:
-            raise ValueError(parsed.scheme)
-        return parsed
+        if text.partition("://")[0].lower() not in known:
+            raise ValueError(redact(text))
+        return StorageUrl.parse(text)
 
     forms = ("sqlite:///FILE" if scheme == "sqlite" else f"{scheme}://" for scheme in known)
     return Kind(parse, f"a URL with {', '.join(forms)}", mask=redact)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from service.configuration.kinds import Kind
+from service.configuration.urls import Unfit
 
 T = TypeVar("T")
 
@@ -73,15 +74,16 @@ class Setting:
         return text if file is None else _contents(f"{self.name}_FILE", file)
 
     def read(self, text: str) -> Any:
-        """Return the value; raises `ValueError` with a sentence that has name, value and what is allowed."""
+        """Return the value; raises `ValueError` with a sentence: name, value, and why or what is allowed."""
         try:
             return self.kind.parse(text)
-        except ValueError:
+        except ValueError as error:
             shown = repr(self.kind.mask(text) if self.kind.mask else text)
             if len(shown) > _SHOWN_CHARACTERS:
                 shown = f"{shown[:_SHOWN_CHARACTERS]}…"
+            why = str(error) if isinstance(error, Unfit) else f"it takes {self.allowed}"
             # From None: the cause may quote a secret.
-            raise ValueError(f"{self.name} cannot be {shown}: it takes {self.allowed}.") from None
+            raise ValueError(f"{self.name} cannot be {shown}: {why}.") from None
 
     def show(self, value: Any) -> str | int | float | bool | None:
         """Return the value for a log, without secrets."""
