@@ -25,8 +25,9 @@ class Dialect:
 
     `writes`: it takes writing statements at all. `datasets`: it shows datasets. `place` is the placeholder
     of the first parameter by place, `named` that of the parameter called `name` (None: it knows no names).
-    `endless` would run for ever, `huge` would answer one value of 2 GB, `slow` takes some seconds and
-    answers one row. `refused` are attacks by name, each of which a guard refuses with `QueryFailed`.
+    `endless` would run for ever, `huge` would answer one value of 2 GB. `refused` are attacks by name, each
+    of which a guard refuses with `QueryFailed`, whether it may write or not. `true` is what it has for a
+    boolean of a dataset.
     """
 
     writes: bool
@@ -36,6 +37,7 @@ class Dialect:
     endless: str
     huge: str
     refused: Mapping[str, str] = field(default_factory=dict)
+    true: bool | int = True
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,39 @@ SQLITE = Dialect(
     named=":name",
     endless="with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n",
     huge="select zeroblob(2000000000)",
+    true=1,
     refused={
-        "two statements": "select 1; select 2",
-        "a comment that hides one": "select 1 /* ; */ ; -- x\n drop table t",
+        "a comment that hides a statement": "select 1 /* ; */ ; -- x\n drop table t",
         "attach": "attach database '/tmp/aerolite-attack.db' as other",
-        "pragma": "pragma table_info('t')",
-        "load_extension": "select load_extension('/tmp/x.so')",
+        "detach": "detach database main",
+        "pragma": "pragma writable_schema = 1",
+        "pragma as a table": "select * from pragma_database_list",
+        "vacuum into": "vacuum into '/tmp/aerolite-attack.db'",
+        "load_extension": "select load_extension('/tmp/aerolite-attack.so')",
+        "fts3_tokenizer": "select fts3_tokenizer('simple', x'4141414141414141')",
+        "a virtual table": "create virtual table v using fts5(a)",
+        "begin": "begin",
+        "commit": "commit",
+        "savepoint": "savepoint s",
+        "a temporary table": "create temp table t (a)",
+        "the schema": "insert into sqlite_master values ('table', 'x', 'x', 2, 'create table x (a)')",
+        "the storage's keys": "select * from documents",
+        "the storage's records": "select * from records",
+        "the storage's records, counted": "select count(*) from records",
+        "the storage's records by a name of a view": (
+            "with landings as (select * from records) select * from landings"
+        ),
+        "the views' text": "select sql from sqlite_temp_master",
+        "pages of the file": "select * from dbstat",
+        "a needle that cannot be interrupted": (
+            "select instr(printf('%.*c', 30000000, 'a'), printf('%.*c', 15000000, 'a') || 'b')"
+        ),
+        "a text that cannot be interrupted": "select printf('%.*c', 2000000000, 'x')",
+        "memory": (
+            "with recursive r(x) as (select randomblob(1000000) union all select randomblob(1000000) from r)"
+            " select count(*) from (select x from r order by 1)"
+        ),
+        "memory in one row": "select " + ", ".join(["randomblob(30000000)"] * 50),
     },
 )
 
