@@ -21,7 +21,7 @@ class PostgresSeen:
     """Indexes in the PostgreSQL at `url`."""
 
     def __init__(self, url: str) -> None:
-        self._pool = Pool(url, last="aerolite_jobs.seen", make=_MAKE)
+        self._pool = Pool(url, "DATABASE_URL", last="aerolite_jobs.seen", make=_MAKE)
 
     async def __aenter__(self) -> Self:
         """Make ready to connect."""

@@ -122,10 +122,10 @@ class Link:
 class Server:
     """A PostgreSQL server: its URL for the driver, its place for sentences."""
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
+    def __init__(self, url: str, *, timeout_s: float, setting: str = "STORAGE_URL") -> None:
         self._url = url
         self._timeout_s = timeout_s
-        self.place = Place.of(url)
+        self.place = Place.of(url, setting)
 
     async def connect(self) -> Any:
         """Return a new connection. Raises the driver's errors, and `StoreError` where the URL is wrong."""
@@ -135,7 +135,7 @@ class Server:
             )
         except ValueError as error:
             cause = self.place.redacted(error)
-            raise StoreError(f"The URL of {self.place.text} is not valid: {cause}.") from None
+            raise StoreError(f"{self.place.text} cannot be reached by this URL: {cause}.") from None
 
 
 class Connections:

@@ -47,7 +47,7 @@ _SENTENCES: dict[str, tuple[type[AeroliteError], str]] = {
 }
 
 
-_NO_ROOM = [os.strerror(number) for number in (errno.EDQUOT, errno.EFBIG)]
+NO_ROOM = [os.strerror(number) for number in (errno.EDQUOT, errno.EFBIG)]
 """What an operating system says at a quota, for which PostgreSQL has no code."""
 
 
@@ -59,8 +59,8 @@ class Place:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
-    def of(cls, url: str) -> Place:
-        """Read it from a URL: its hosts, ports and database, no user, password or parameter.
+    def of(cls, url: str, setting: str) -> Place:
+        """Read it from the URL of a setting: hosts, ports and database, no user, password or parameter.
 
         Raises `StoreError` where it is no URL.
         """
@@ -69,11 +69,11 @@ class Place:
             if "," not in parts.netloc:  # several hosts are the driver's to read
                 parts.port  # noqa: B018 - to look at a port is to check it
         except ValueError as error:
-            raise StoreError(f"The postgresql: URL is not valid: {error}.") from None
+            raise StoreError(f"{setting} is no URL of PostgreSQL: {error}.") from None
         raw = parts.netloc.rpartition("@")[0].partition(":")[2]
         passwords = {raw, unquote(raw), *parse_qs(parts.query).get("password", ())}
         hosts = parts.netloc.rpartition("@")[2] or "the default host"
-        return cls(f"PostgreSQL at {hosts}{parts.path}", tuple(passwords - {""}))
+        return cls(f"PostgreSQL at {hosts}{parts.path} ({setting})", tuple(passwords - {""}))
 
     def redacted(self, message: object) -> str:
         """Return a message on one line and without the password."""
@@ -122,7 +122,7 @@ def _translation(error: Exception, place: Place, *, committing: bool) -> Aerolit
             )
         return StoreUnavailable(f"{place.text} {_severance(error, place)}.")
     kind, sentence = _SENTENCES.get(code, (StoreError, "failed"))
-    if any(reason in str(error) for reason in _NO_ROOM):
+    if any(reason in str(error) for reason in NO_ROOM):
         kind, sentence = _SENTENCES["53100"]
     return kind(f"{place.text} {sentence} ({place.redacted(error)}).")
 

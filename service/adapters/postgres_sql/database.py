@@ -32,7 +32,7 @@ class PostgresDatabase:
     """
 
     def __init__(self, url: str, bounds: Bounds, *, shows_datasets: bool, timeout_s: float = 2.0) -> None:
-        server = Server(url, timeout_s=timeout_s * 0.8)
+        server = Server(url, timeout_s=timeout_s * 0.8, setting="DATABASE_URL")
         self._bounds = bounds
         self._shows_datasets = shows_datasets
         self._place = server.place

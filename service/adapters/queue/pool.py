@@ -16,14 +16,14 @@ _LOCK = "SELECT pg_advisory_xact_lock(71623840)"
 
 
 class Pool:
-    """Connections to the server at `url`; `make` is run by the first where the relation `last` is missing."""
+    """Connections to the server at `url`; the first runs `make` where the relation `last` is missing."""
 
-    def __init__(self, url: str, *, last: str, make: str, timeout_s: float = 2.0) -> None:
+    def __init__(self, url: str, setting: str, *, last: str, make: str, timeout_s: float = 2.0) -> None:
         self._url = url
         self._last = last
         self._make = make
         self._timeout_s = timeout_s
-        self.place = Place.of(url)
+        self.place = Place.of(url, setting)
         self._pool: Any = None
 
     async def open(self) -> None:

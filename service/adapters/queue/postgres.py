@@ -37,7 +37,7 @@ class PostgresQueue:
     """Rings in the PostgreSQL at `url`."""
 
     def __init__(self, url: str) -> None:
-        self._pool = Pool(url, last="aerolite_jobs.rings_rung", make=_MAKE)
+        self._pool = Pool(url, "QUEUE_URL", last="aerolite_jobs.rings_rung", make=_MAKE)
         self._listener: Any = None
         self._listening = asyncio.Lock()
         self._rung = asyncio.Event()

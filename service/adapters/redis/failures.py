@@ -119,6 +119,8 @@ def _reason(error: BaseException) -> str:
     cause = error.__context__
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"TLS: {cause.verify_message}"
+    if isinstance(cause, (FileNotFoundError, PermissionError)):
+        return f"TLS: a file that the URL names cannot be read: {cause.strerror}"
     if isinstance(cause, ssl.SSLError):
         return f"TLS: {cause.reason}"
     return str(error).removesuffix(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -11,11 +12,13 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import ConnectionPool, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisClusterException, ResponseError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from service.adapters.redis.failures import Exchange
 from service.adapters.redis.scripts import SOURCES, Command, Word
 from service.domain.errors import StoreError
+
+_OPTION = re.compile(r"(?<=unexpected keyword argument ')\w+|(?<=Invalid value for ')\w+")
 
 MAX_CONNECTIONS = 32
 """Connections to one server; whoever comes when all are in use waits."""
@@ -202,10 +205,13 @@ def topology(url: str, timeout_s: float) -> Topology:
     kind = scheme.removesuffix("+cluster")
     try:
         servers = _options(kind + mark, rest, timeout_s)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RedisError) as error:
+        # The driver may quote what stands in the URL; the name of an option is all that is shown of it.
+        option = _OPTION.search(str(error))
+        cause = f" ({option[0]} is no option, or cannot have this value)" if option else ""
         raise StoreError(
             "STORAGE_URL is no URL of Redis: it is redis://[[user]:password@]host[:port][/database],"
-            " or rediss:// with TLS, or redis+cluster://."
+            f" or rediss:// with TLS, or redis+cluster://{cause}."
         ) from error
     if kind == scheme:
         if len(servers) > 1:

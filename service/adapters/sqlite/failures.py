@@ -18,7 +18,7 @@ _UNAVAILABLE = {
 }
 
 _BROKEN = {
-    sqlite3.SQLITE_NOTADB: "is not an SQLite database. Name another file in STORAGE_URL",
+    sqlite3.SQLITE_NOTADB: "is not an SQLite database. Name another file",
     sqlite3.SQLITE_CORRUPT: "is damaged. Restore it from a backup",
 }
 
@@ -35,7 +35,11 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise _translation(error, path) from error
     except OSError as error:
-        raise StoreUnavailable(f"The database {path} cannot be used: {error.strerror}.") from error
+        raise StoreUnavailable(f"{_named(path)} cannot be used: {error.strerror}.") from error
+
+
+def _named(path: Path) -> str:
+    return f"The database {path} (STORAGE_URL)"
 
 
 def _translation(error: sqlite3.Error, path: Path) -> StoreError:
@@ -43,9 +47,9 @@ def _translation(error: sqlite3.Error, path: Path) -> StoreError:
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return Locked(f"Another process is writing to the database {path}. Try again.")
     if code == sqlite3.SQLITE_FULL:
-        return OutOfSpace(f"The database {path} cannot grow: the disk or its limit is full.")
+        return OutOfSpace(f"{_named(path)} cannot grow: the disk or its limit is full.")
     if code in _UNAVAILABLE:
-        return StoreUnavailable(f"The database {path} {_UNAVAILABLE[code]} ({error}).")
+        return StoreUnavailable(f"{_named(path)} {_UNAVAILABLE[code]} ({error}).")
     if code in _BROKEN:
-        return StoreError(f"The database {path} {_BROKEN[code]} ({error}).")
-    return StoreError(f"The database {path} failed ({error}).")
+        return StoreError(f"{_named(path)} {_BROKEN[code]} ({error}).")
+    return StoreError(f"{_named(path)} failed ({error}).")

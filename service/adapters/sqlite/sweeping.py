@@ -10,9 +10,9 @@ from datetime import datetime
 from functools import partial
 
 from service.adapters.sqlite import shelves
-from service.adapters.sqlite_file import Work
 from service.adapters.sqlite.database import Database
 from service.adapters.sqlite.heads import first_id
+from service.adapters.sqlite_file import Work
 
 STEP_S = 0.02
 """How long a step holds the write lock; the pause after it is as long."""

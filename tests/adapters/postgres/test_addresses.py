@@ -35,7 +35,11 @@ async def refusal(url: str) -> StoreError:
         ("/postgres", "/absent", "has no such database"),
         ("127.0.0.1", "no-such-host.invalid", "its host name is unknown"),
         ("/postgres", "/postgres?sslmode=require", "rejected SSL upgrade"),
-        ("/postgres", "/postgres?sslmode=maybe", "is not valid: `sslmode` parameter must be one of"),
+        (
+            "/postgres",
+            "/postgres?sslmode=maybe",
+            "cannot be reached by this URL: `sslmode` parameter must be one of",
+        ),
     ],
 )
 async def test_the_cause_is_named(server: PostgresServer, old: str, new: str, cause: str) -> None:
@@ -49,7 +53,10 @@ async def test_a_port_where_nothing_listens_is_told(server: PostgresServer) -> N
     """A server that is not there is unavailable, which is no reason to stop: it may come."""
     error = await refusal(server.url.replace(f":{server.port}/", ":1/"))
     assert isinstance(error, StoreUnavailable)
-    assert error.detail == "PostgreSQL at 127.0.0.1:1/postgres does not answer: nothing listens there."
+    assert (
+        error.detail
+        == "PostgreSQL at 127.0.0.1:1/postgres (STORAGE_URL) does not answer: nothing listens there."
+    )
 
 
 @pytest.mark.parametrize("address", ["[::1/d", "h:port/d", "h:99999/d", "h:-1/d"])
@@ -57,13 +64,13 @@ async def test_what_is_no_url_is_refused_at_once(address: str) -> None:
     """An address that cannot be read is refused before anything is opened."""
     error = await refusal(f"postgresql://{USER}:{PASSWORD}@{address}")
     assert not isinstance(error, StoreUnavailable)
-    assert error.detail.startswith("The postgresql: URL is not valid: ")
+    assert error.detail.startswith("STORAGE_URL is no URL of PostgreSQL: ")
 
 
 async def test_a_password_in_a_parameter_is_not_shown() -> None:
     """A URL may carry the password as a parameter, where it is as secret."""
     error = await refusal(f"postgresql://127.0.0.1:1/d?user={USER}&password={PASSWORD}")
-    assert error.detail == "PostgreSQL at 127.0.0.1:1/d does not answer: nothing listens there."
+    assert error.detail == "PostgreSQL at 127.0.0.1:1/d (STORAGE_URL) does not answer: nothing listens there."
 
 
 def test_a_missing_driver_is_told_in_a_sentence() -> None:

@@ -17,7 +17,7 @@ from service.domain.errors import (
     StoreUnavailable,
 )
 
-PLACE = Place.of("postgresql://u:s3cret@db.example:5432/d")
+PLACE = Place.of("postgresql://u:s3cret@db.example:5432/d", "STORAGE_URL")
 
 
 def answer(error: Exception, *, committing: bool = False) -> AeroliteError:
@@ -53,7 +53,7 @@ def test_each_error_of_the_driver_becomes_one_of_the_port(error: Exception, kind
     """A lost connection, a full disk, a lock: each is told as what it means, and where."""
     told = answer(error)
     assert type(told) is kind
-    assert told.detail.startswith("PostgreSQL at db.example:5432/d ")
+    assert told.detail.startswith("PostgreSQL at db.example:5432/d (STORAGE_URL) ")
     assert told.__cause__ is error
 
 
@@ -78,14 +78,14 @@ def test_a_message_never_shows_the_password() -> None:
     assert PLACE.redacted("bad\n  s3cret here") == "bad *** here"
     assert "s3cret" not in repr(PLACE)
     assert "s3cret" not in answer(ssl.SSLError("s3cret")).detail
-    quoted = Place.of("postgresql://u:p%40ss@h/d")
+    quoted = Place.of("postgresql://u:p%40ss@h/d", "STORAGE_URL")
     assert quoted.redacted("p@ss and p%40ss") == "*** and ***"
 
 
 def test_a_place_is_known_without_a_host() -> None:
     """A URL that leaves the host to the environment has a place, too."""
-    assert Place.of("postgresql:///d").text == "PostgreSQL at the default host/d"
-    assert Place.of("postgresql://u@a:1,b:2/d").text == "PostgreSQL at a:1,b:2/d"
+    assert Place.of("postgresql:///d", "QUEUE_URL").text == "PostgreSQL at the default host/d (QUEUE_URL)"
+    assert Place.of("postgresql://u@a:1,b:2/d", "QUEUE_URL").text == "PostgreSQL at a:1,b:2/d (QUEUE_URL)"
 
 
 def test_what_is_not_of_the_driver_passes() -> None:

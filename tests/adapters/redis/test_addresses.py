@@ -23,6 +23,8 @@ from tests.servers.redis import PASSWORD, RedisServer, tls_front
         f"redis://:{PASSWORD}@localhost:6379/first",
         f"redis://:{PASSWORD}@localhost:6379/0?nonsense=1",
         f"redis://:{PASSWORD}@localhost:6379/0?ssl_ca_certs=x",
+        f"redis://:{PASSWORD}@localhost:6379/0?socket_timeout=soon",
+        f"rediss://:{PASSWORD}@localhost:6379/0?ssl_cert_reqs=perhaps",
         f"redis://:{PASSWORD}@one:6379,two:6379/0",
         f"redis+cluster://:{PASSWORD}@one:6379,two:6379/3",
     ],
@@ -64,6 +66,13 @@ async def test_a_server_that_refuses_is_told_with_its_cause(
             assert PASSWORD not in repr(caught.value.__dict__) + str(caught.value)
 
 
+async def test_an_option_that_is_none_is_named(clock: FakeClock) -> None:
+    """Whoever mistypes an option of the driver reads which."""
+    with pytest.raises(StoreError, match="nonsense is no option"):
+        async with RedisStorage("redis://localhost/0?nonsense=1", clock=clock):
+            pytest.fail("entering should have raised")
+
+
 async def test_tls_is_spoken_and_checked(server: RedisServer, clock: FakeClock) -> None:
     """`rediss://` works with a certificate that is trusted, and tells why it does not trust another."""
     with tls_front(server.port) as (port, certificate):
@@ -73,7 +82,14 @@ async def test_tls_is_spoken_and_checked(server: RedisServer, clock: FakeClock) 
             await storage.ping()
             await load(storage, keyed(range(3)))
             assert await everything(storage) == records(range(3))
-        for url, cause in ((f"rediss://{address}", "certificate"), (f"redis://{address}", "does not answer")):
+        for url, cause in (
+            (f"rediss://{address}", "certificate"),
+            (
+                f"rediss://{address}?ssl_ca_certs=/absent.pem",
+                "file that the URL names cannot be read: No such",
+            ),
+            (f"redis://{address}", "does not answer"),
+        ):
             async with RedisStorage(url, clock=clock, timeout_s=0.5) as storage:
                 with pytest.raises(StoreUnavailable, match=cause):
                     await storage.ping()
