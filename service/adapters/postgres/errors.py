@@ -76,8 +76,8 @@ class Place:
         return cls(f"PostgreSQL at {hosts}{parts.path} ({setting})", tuple(passwords - {""}))
 
     def redacted(self, message: object) -> str:
-        """Return a message on one line and without the password."""
-        text = " ".join(str(message).split())
+        """Return a message on one line, without a full stop at its end and without the password."""
+        text = " ".join(str(message).split()).removesuffix(".")
         for secret in self.secrets:
             text = text.replace(secret, "***")
         return text
@@ -135,6 +135,8 @@ def _severance(error: Exception, place: Place) -> str:
             return "cannot be found: its host name is unknown"
         case ConnectionRefusedError():
             return "does not answer: nothing listens there"
+        case FileNotFoundError() | PermissionError():
+            return f"cannot be reached: a file that the URL names cannot be read ({error.strerror})"
         case ssl.SSLError():
             return f"cannot be reached by TLS ({place.redacted(error)})"
         case _:

@@ -8,6 +8,7 @@ from typing import Any
 
 from service.adapters.postgres_sql.spelling import identifier, literal
 from service.domain.columns import Column, ColumnType
+from service.domain.datasets import Dataset
 from service.ports.engine import Derivation
 
 RECORD = r"""
@@ -50,18 +51,24 @@ _CASTS = {
 }
 
 
-def select(columns: Sequence[Derivation], names: Sequence[str], dataset: str) -> str:
+def select(columns: Sequence[Derivation], names: Sequence[str], dataset: Dataset) -> str:
     """Return SQL of a dataset's records as rows of these columns, under these names.
 
     Each text is taken out of its record once (OFFSET 0 keeps the planner from doing it at each use), and only
     where the column is asked for.
     """
-    texts = ",\n".join(sql for at, column in enumerate(columns) for sql in _texts(column, at))
+    stored = {column.name: column for column in dataset.schema.columns}
+    texts = ",\n".join(
+        sql
+        for at, column in enumerate(columns)
+        for sql in _texts(column, stored.get(column.source or ""), at)
+    )
     shown = ",\n".join(
-        f"{_typed(_stepped(column, at), column.column.type)} AS {identifier(name)}"
+        f"{_typed(_stepped(column, stored.get(column.source or ''), at), column.column.type)}"
+        f" AS {identifier(name)}"
         for at, (column, name) in enumerate(zip(columns, names, strict=True))
     )
-    records = RECORD.format(name=literal(dataset))
+    records = RECORD.format(name=literal(dataset.name))
     return f"SELECT {shown} FROM (SELECT {texts} FROM ({records} OFFSET 0) AS records OFFSET 0) AS texts"  # noqa: S608 - quoted
 
 
@@ -70,20 +77,24 @@ def plain(column: Column) -> Derivation:
     return Derivation(column, column.name)
 
 
-def _texts(column: Derivation, at: int) -> Iterator[str]:
-    """Yield SQL of the text that a column is made of, and whether it is an array or object."""
-    member = _literal(column.source or "")
+def _texts(column: Derivation, stored: Column | None, at: int) -> Iterator[str]:
+    """Yield SQL of the text that a column is made of, and of whether it is an array or object."""
+    if column.source is None or stored is None:
+        yield f"NULL::text AS t{at}"
+        return
+    member = _literal(column.source)
     text = f"j ->> {member}"
-    yield (f"nullif({text}, '')" if column.column.textual else text) + f" AS t{at}"
-    if column.steps:
+    yield (f"nullif({text}, '')" if stored.textual else text) + f" AS t{at}"
+    if column.steps and stored.type is ColumnType.JSON:
         yield f"coalesce(json_typeof(j -> {member}) IN ('array', 'object'), FALSE) AS n{at}"
 
 
-def _stepped(column: Derivation, at: int) -> str:
+def _stepped(column: Derivation, stored: Column | None, at: int) -> str:
     """Return SQL of the text behind all steps; each is a subquery, that it may name what it gets twice."""
     text = f"t{at}"
+    nested = f"n{at}" if stored is not None and stored.type is ColumnType.JSON else "FALSE"
     for name, argument in column.steps:
-        text = f"(SELECT {_STEPS[name](argument, f'n{at}')} FROM (SELECT {text} AS v) AS step)"  # noqa: S608 - quoted
+        text = f"(SELECT {_STEPS[name](argument, nested)} FROM (SELECT {text} AS v) AS step)"  # noqa: S608 - quoted
     return text if not column.steps else f"(SELECT {text} AS v)"
 
 

@@ -34,7 +34,8 @@ class Entrance:
     async def enter(self) -> Session:
         """Open a session. Raises `StoreError`, and `Busy` where there are too many."""
         seen = self.repairs
-        facts = self._facts = self._facts or await self._provision.facts()
+        async with self._repairing:
+            facts = self._facts = self._facts or await self._provision.facts()
         role = Role.of(self._url, facts.database)
         with translated(self._provision.place):
             try:

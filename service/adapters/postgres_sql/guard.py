@@ -62,9 +62,13 @@ OR EXISTS (SELECT FROM pg_db_role_setting JOIN pg_roles ON pg_roles.oid = setrol
 """
 
 
-def opening(sight: Sight, *, writing: bool) -> str:
-    """Return SQL that begins the transaction and answers what is wrong, in one row with one text."""
-    path = ", ".join(map(identifier, (SCHEMA, *sight.schemas, *([DATASETS] if sight.digest else []))))
+def opening(sight: Sight, *, writing: bool, making: bool) -> str:
+    """Return SQL that begins the transaction and answers what is wrong, in one row with one text.
+
+    A dataset comes before a table of its name; but what is made (`making`) is made in the first schema.
+    """
+    schemas = [*sight.schemas, *([DATASETS] if sight.digest else [])]
+    path = ", ".join(map(identifier, [SCHEMA, *schemas] if making else [*schemas, SCHEMA]))
     return f"""
 BEGIN ISOLATION LEVEL READ COMMITTED, READ {"WRITE" if writing else "ONLY"};
 SELECT concat_ws(' ',
@@ -94,26 +98,40 @@ def findings(row: Sequence[bytes | None]) -> frozenset[Finding]:
 
 # Whoever changes a role holds a lock on its catalogue until the end of the transaction: pg_authid,
 # pg_auth_members, pg_database, pg_db_role_setting. Triggers that were put off to the commit run before.
-CLOSING = """
+_CHANGED_ROLES = """
+EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'
+        AND mode NOT IN ('AccessShareLock', 'RowShareLock') AND relation IN (1260, 1261, 1262, 2964))
+"""
+_TAKEN = f"""
+(SELECT min(made.relname) FROM pg_class AS made JOIN pg_class AS shown USING (relname)
+ WHERE made.relnamespace = to_regnamespace({literal(SCHEMA)})::oid
+ AND shown.relnamespace = to_regnamespace({literal(DATASETS)})::oid
+ AND made.xmin = pg_current_xact_id_if_assigned()::xid)
+"""  # noqa: S608 - constants
+
+
+def closing(sight: Sight) -> str:
+    """Return SQL that tells what the transaction has done, in one row (`Closing`)."""
+    return f"""
 SET CONSTRAINTS ALL IMMEDIATE;
 SET LOCAL search_path TO pg_catalog, pg_temp;
-SELECT EXISTS (
-    SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'
-    AND mode NOT IN ('AccessShareLock', 'RowShareLock') AND relation IN (1260, 1261, 1262, 2964)
-), pg_current_xact_id_if_assigned() IS NOT NULL;
+SELECT {_CHANGED_ROLES}, pg_current_xact_id_if_assigned() IS NOT NULL,
+    {_TAKEN if sight.digest else "NULL"};
 """
+
 
 COMMIT = "COMMIT"
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What a transaction has done: changed roles (its own, too), and written at all."""
+    """What a transaction has done: changed roles (its own, too), written at all, taken a dataset's name."""
 
     changed_roles: bool
     wrote: bool
+    taken: str | None
 
     @classmethod
     def of(cls, row: Sequence[bytes | None]) -> Closing:
-        """Read the row that `CLOSING` answers."""
-        return cls(row[0] == b"t", row[1] == b"t")
+        """Read the row that `closing` answers."""
+        return cls(row[0] == b"t", row[1] == b"t", None if row[2] is None else row[2].decode())

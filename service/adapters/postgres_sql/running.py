@@ -8,12 +8,12 @@ from service.adapters.postgres.errors import Place
 from service.adapters.postgres_sql import guard, messages
 from service.adapters.postgres_sql.failures import failure_of, too_large
 from service.adapters.postgres_sql.guard import Closing, Finding, Sight
-from service.adapters.postgres_sql.names import distinct
 from service.adapters.postgres_sql.parameters import written
 from service.adapters.postgres_sql.sessions import Session
-from service.adapters.postgres_sql.statements import READS
+from service.adapters.postgres_sql.statements import MAKES, READS
 from service.adapters.postgres_sql.values import read_rows
 from service.adapters.postgres_sql.wire import Answer, Lost, Overflow, Refused
+from service.adapters.sql_names import distinct
 from service.domain.errors import OutcomeUnknown, QueryFailed, StoreUnavailable
 from service.ports.database import Bounds, Rows, Statement
 
@@ -35,6 +35,7 @@ class Running:
         self._bounds = bounds
         self._place = place
         self._parsed = Answer()
+        self._sight = Sight()
         self._wrote = False
 
     async def begin(self, sight: Sight) -> frozenset[Finding]:
@@ -42,7 +43,10 @@ class Running:
 
         Raises `StoreError`; what is wrong with the statement `rows` says.
         """
-        opening = messages.query(guard.opening(sight, writing=self._statement.writing))
+        self._sight = sight
+        opening = messages.query(
+            guard.opening(sight, writing=self._statement.writing, making=self._kind in MAKES)
+        )
         parsing = messages.parse(self._statement.sql) + messages.describe_statement() + messages.SYNC
         try:
             opened, self._parsed = await self._session.ask_all(
@@ -73,7 +77,7 @@ class Running:
             raise StoreUnavailable(f"{self._place.text} has gone away ({error}).") from error
         if parsed.fields is None:
             return None
-        columns = distinct(field.name for field in parsed.fields)
+        columns = tuple(distinct([field.name for field in parsed.fields]))
         if sum(map(len, rows)) > _INLINE_BYTES:
             values = await asyncio.to_thread(read_rows, parsed.fields, rows)
         else:
@@ -109,10 +113,14 @@ class Running:
 
     async def _close(self, *, truncated: bool) -> None:
         """Look at what the transaction has done."""
-        looked = await self._session.ask(messages.query(guard.CLOSING), Answer(room_bytes=_INLINE_BYTES))
+        looked = await self._session.ask(
+            messages.query(guard.closing(self._sight)), Answer(room_bytes=_INLINE_BYTES)
+        )
         closing = Closing.of(messages.row_values(looked.rows[0]))
         if closing.changed_roles:
             raise QueryFailed("Roles and their settings are not changed here; nothing was written.")
+        if closing.taken:
+            raise QueryFailed(f"There is a dataset called {closing.taken}; choose another name.")
         self._wrote = closing.wrote
         if truncated and closing.wrote and self._kind in READS:
             raise QueryFailed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from service.adapters.postgres.driver import asyncpg
@@ -12,6 +13,9 @@ from service.ports.database import Bounds
 
 GRACE_S = 0.5
 """How long after its time a statement has to end by itself, before its session is ended."""
+
+_ENTERING = 8
+"""Who logs in at the same time: a server that answers a crowd slowly is not gone."""
 
 _CHECKS_CLIENT = 14  # the first release that looks, while it works, whether its client is still there
 
@@ -71,17 +75,19 @@ class Sessions:
         self._vigil = vigil
         self._bounds = bounds
         self._timeout_s = timeout_s
+        self._entering = asyncio.Semaphore(_ENTERING)
 
     async def open(self, role: Role, version: int) -> Session:
         """Log in, on a server of this major version. Raises the driver's errors."""
-        connection = await asyncpg.connect(
-            self._url,
-            user=role.name,
-            password=role.password,
-            timeout=self._timeout_s,
-            connection_class=_Taken,
-            server_settings=_settings(self._bounds.timeout_s, version),
-        )
+        async with self._entering:
+            connection = await asyncpg.connect(
+                self._url,
+                user=role.name,
+                password=role.password,
+                timeout=self._timeout_s,
+                connection_class=_Taken,
+                server_settings=_settings(self._bounds.timeout_s, version),
+            )
         wire = Wire(connection.transport, max_bytes=self._bounds.max_bytes)
         return Session(connection, wire, self._vigil, self._bounds.timeout_s + 2 * GRACE_S)
 

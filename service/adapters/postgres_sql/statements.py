@@ -13,6 +13,9 @@ from service.domain.errors import QueryFailed
 READS = frozenset({"SELECT", "VALUES", "TABLE", "WITH"})
 """Statements that answer while they run; all others have done their work before their first row."""
 
+MAKES = frozenset({"CREATE", "DO", "CALL"})
+"""Statements whose names without a schema may be those of something new."""
+
 _RUN = READS | {
     *("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE"),
     *("CREATE", "ALTER", "DROP", "COMMENT", "GRANT", "REVOKE", "REFRESH", "REINDEX", "CLUSTER"),

@@ -63,6 +63,7 @@ class Views:
         return await asyncio.to_thread(self._shown, tables)
 
     def _shown(self, tables: Sequence[Table]) -> Shown:
+        tables = with_columns(tables)
         names = sql_names(table.dataset.name for table in tables)
         stored = [self._view(name, table, None) for name, table in zip(names, tables, strict=True)]
         seen = [
@@ -89,8 +90,14 @@ class Views:
         return view
 
 
+def with_columns(tables: Sequence[Table]) -> Sequence[Table]:
+    """Return the datasets that have columns: one without is no table yet."""
+    return [table for table in tables if table.dataset.schema.columns and table.view != ()]
+
+
 def aliases(tables: Sequence[Table]) -> Mapping[str, Mapping[str, str]]:
     """Return which names are others in SQL, as `Database.aliases` does."""
+    tables = with_columns(tables)
     own = [table.dataset.name for table in tables]
     found = {"": _others(sql_names(own), own)}
     for table in tables:
@@ -111,7 +118,7 @@ def _columns(table: Table, seen: tuple[Derivation, ...] | None) -> Sequence[Deri
 
 def _select(table: Table, seen: tuple[Derivation, ...] | None) -> str:
     columns = _columns(table, seen)
-    return select(columns, sql_names(column.column.name for column in columns), table.dataset.name)
+    return select(columns, sql_names(column.column.name for column in columns), table.dataset)
 
 
 def _digest(text: str) -> str:

@@ -1,0 +1,59 @@
+"""A database for clients' SQL in each test, and a client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+
+from service.adapters.postgres_sql import PostgresDatabase
+from service.ports.database import Bounds, Rows, Statement, Table
+
+BOUNDS = Bounds(timeout_s=5.0, max_rows=1000, max_bytes=1 << 20)
+
+
+class Client:
+    """Sends statements to a database, with these datasets beside it."""
+
+    def __init__(self, database: PostgresDatabase, *tables: Table) -> None:
+        self.database = database
+        self.shown = list(tables)
+
+    async def run(self, sql: str, *parameters: Any, writing: bool = True) -> Rows | None:
+        """Run a statement that may write."""
+        return await self.database.run(Statement(sql, parameters, writing), self._tables)
+
+    async def read(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement that may not write."""
+        rows = await self.run(sql, *parameters, writing=False)
+        assert rows is not None
+        return list(rows.rows)
+
+    async def one(self, sql: str, *parameters: Any) -> Any:
+        """Return the only value that a statement answers."""
+        ((value,),) = await self.read(sql, *parameters)
+        return value
+
+    async def aliases(self) -> Any:
+        """Return which names are others."""
+        return await self.database.aliases(self._tables)
+
+    async def _tables(self) -> Sequence[Table]:
+        return self.shown
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncIterator[Client]:
+    """Give a client of the database, which shows no datasets."""
+    async with PostgresDatabase(url, BOUNDS, shows_datasets=False) as database:
+        yield Client(database)
+
+
+@pytest.fixture
+async def superuser(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Give a connection as the superuser."""
+    connection = await asyncpg.connect(url)
+    yield connection
+    await connection.close()
