@@ -24,6 +24,7 @@ async def refusal(url: str) -> StoreError:
             await storage.ping()
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
     assert caught.value.detail.endswith(".")
+    assert not caught.value.detail.endswith("..")
     return caught.value
 
 
@@ -35,6 +36,7 @@ async def refusal(url: str) -> StoreError:
         ("/postgres", "/absent", "has no such database"),
         ("127.0.0.1", "no-such-host.invalid", "its host name is unknown"),
         ("/postgres", "/postgres?sslmode=require", "rejected SSL upgrade"),
+        ("/postgres", "/postgres?sslmode=verify-ca&sslrootcert=/absent.pem", "a file that the URL names"),
         (
             "/postgres",
             "/postgres?sslmode=maybe",
