@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +17,14 @@ from service.adapters.sqlite_child.opening import confine, open_one
 from service.adapters.sqlite_child.positions import Place
 from service.adapters.sqlite_child.rows import send_rows
 from service.adapters.sqlite_child.serial import understood
-from service.adapters.sqlite_child.tokens import Token, TokenKind, altered, made_view, tokens
+from service.adapters.sqlite_child.tokens import Token, TokenKind, altered, made_view, strictly, tokens
 from service.adapters.sqlite_child.views import attach, hide, quoted, show
 from service.adapters.sqlite_file import connect_gate, writing
 from service.domain.errors import QueryFailed, WriteRefused
 
 _STEPS_BETWEEN_LOOKS = 1000
 _READS = frozenset({"select", "values", "with", "explain"})
+_STRICT = frozenset({"select", "values", "with", "insert", "replace", "update", "delete"})
 
 Ask = Callable[[Mentions], Sequence[TableSpec]]
 Send = Callable[[Batch], None]
@@ -31,13 +33,17 @@ Leave = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A statement as SQLite gets it, the datasets that it may mean, and the `view` that it makes."""
+    """A statement as SQLite gets it, the datasets that it may mean, and the `view` that it makes.
+
+    `strict` is the same with its names so that SQLite takes them for nothing else; None where there is none.
+    """
 
     sql: str
     parameters: Any
     tables: Sequence[TableSpec]
     altering: bool = False
     view: str | None = None
+    strict: str | None = None
 
 
 class Session:
@@ -76,7 +82,8 @@ class Session:
             for table in self._tables(altered(found)):
                 raise QueryFailed(f"{table.alias} is the name of a dataset, which SQL only reads.")
             return Prepared(sql, order.parameters, (), altering=True)
-        return Prepared(sql, order.parameters, self._tables(found), view=made_view(found))
+        strict = strictly(sql, found) if sql is order.sql and found[0].word in _STRICT else None
+        return Prepared(sql, order.parameters, self._tables(found), view=made_view(found), strict=strict)
 
     def _tables(self, found: Sequence[Token]) -> Sequence[TableSpec]:
         names = {token.name.lower() for token in found if token.kind is not TokenKind.OTHER}
@@ -120,11 +127,13 @@ class Session:
             hide(connection, guard.shown)
         confine(connection)
         # The cursor is closed before the guard is lifted: what is left of the statement goes with it.
-        with (
-            self._watched(connection, guard),
-            closing(connection.execute(statement.sql, statement.parameters)) as cursor,
-        ):
-            return Done() if cursor.description is None else send_rows(cursor, self._limits, self._send)
+        parameters = _bindable(statement.parameters)
+        with self._watched(connection, guard):
+            if statement.strict is not None:
+                connection.execute(f"EXPLAIN {statement.strict}", parameters).close()
+            cursor = connection.execute(statement.sql, parameters)
+            with closing(cursor):
+                return Done() if cursor.description is None else send_rows(cursor, self._limits, self._send)
 
     @contextmanager
     def _watched(self, connection: sqlite3.Connection, guard: Guard) -> Iterator[None]:
@@ -143,6 +152,13 @@ class Session:
 
     def _late(self) -> bool:
         return time.monotonic() > self._deadline
+
+
+def _bindable(parameters: Any) -> Any:
+    """Return parameters as SQLite's: arrays and objects as JSON, which is what it has for them."""
+    if isinstance(parameters, dict):
+        return dict(zip(parameters, _bindable(list(parameters.values())), strict=True))
+    return [json.dumps(value) if isinstance(value, list | dict) else value for value in parameters]
 
 
 def _check(connection: sqlite3.Connection, view: str) -> None:

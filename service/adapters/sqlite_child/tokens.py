@@ -87,3 +87,17 @@ def made_view(found: Sequence[Token]) -> str | None:
     if [token.text for token in found[place + 1 : place + 2]] == ["."]:
         place += 2
     return next((token.name for token in found[place : place + 1]), None)
+
+
+def strictly(sql: str, found: Sequence[Token]) -> str | None:
+    """Return the statement with its names in double quotes in others; None where it has none of them.
+
+    SQLite takes a name in double quotes that is no column for a text, and so a misspelt one
+    (https://sqlite.org/quirks.html#dblquote).
+    """
+    pieces, end = [], 0
+    for token in found:
+        if token.text[0] == '"':
+            pieces += [sql[end : token.start], "`", token.name.replace("`", "``"), "`"]
+            end = token.start + len(token.text)
+    return "".join([*pieces, sql[end:]]) if pieces else None

@@ -150,7 +150,10 @@ class SqliteDatabase:
 
     async def _follow(self, told: Told, order: Run, tables: Tables) -> Written | Done | Failed:
         """Lead a child through a statement to its end, or to where it would commit."""
-        await told.child.send(order)
+        try:
+            await told.child.send(order)
+        except OverflowError:
+            raise QueryFailed("An integer parameter has more than the 64 bits of SQLite's.") from None
         while True:
             match await told.child.receive():
                 case Mentions(names):
