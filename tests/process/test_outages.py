@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.clocks import FakeClock
 from tests.contract.backends import BACKENDS
 from tests.contract.backends.base import ServerBackend
 from tests.servers import Servers
+from tests.servers.redis import PASSWORD
 
 from .serving import Serving, serving
 
@@ -23,7 +25,7 @@ LIMIT_S = 2.0
 SLACK_S = 1.5
 """What a busy test machine may add to an answer."""
 
-SERVED = [name for name, entry in BACKENDS.items() if entry.server and name != "redis-cluster"]
+SERVED = [name for name, entry in BACKENDS.items() if entry.server]
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +49,11 @@ async def api(
     backend: ServerBackend, directory: Path, *, ready: bool = True, **settings: str
 ) -> AsyncIterator[tuple[Serving, aiohttp.ClientSession]]:
     """Run a service on the store, and give a client of it."""
+    settings = {"STORAGE_URL": backend.address, **settings}
+    if settings["STORAGE_URL"].startswith("redis+cluster:"):
+        settings["QUEUE_URL"] = "memory://"  # jobs cannot be announced on a cluster
     async with (
-        serving(directory, ready=ready, STORAGE_URL=backend.address, **settings) as server,
+        serving(directory, ready=ready, **settings) as server,
         aiohttp.ClientSession(server.url) as client,
     ):
         yield server, client
@@ -123,6 +128,19 @@ async def test_a_store_that_is_absent_at_start_is_waited_for(backend: ServerBack
         await until_logged(server, "waiting for the storage")
         await backend.start()
         await until(client, "/readyz", 200)
+
+
+async def test_a_wrong_password_keeps_a_service_from_being_ready(
+    backend: ServerBackend, tmp_path: Path
+) -> None:
+    """The probe and the log name the setting and the cause, and neither shows what was tried."""
+    url = backend.address.replace(PASSWORD, "hunter2")
+    assert url != backend.address
+    async with api(backend, tmp_path, ready=False, STORAGE_URL=url) as (server, client):
+        await until_logged(server, "waiting for the storage")
+        told = await until(client, "/readyz", 503)
+        assert re.search(r"\(STORAGE_URL\) refuse[sd] the user or the password", told)
+        assert "hunter2" not in f"{told}{server.lines}"
 
 
 async def until_logged(server: Serving, message: str) -> None:
