@@ -190,7 +190,10 @@ async def test_very_many_at_once(client: Client, superuser: asyncpg.Connection) 
     await asyncio.sleep(0)
     assert await superuser.fetchval("select 1") == 1
     found = await asyncio.gather(*asked, return_exceptions=True)
-    print([str(e) for e in found if not isinstance(e,(list,Busy))][:3], len([1 for e in found if isinstance(e,list)]))
+    print(
+        [str(e) for e in found if not isinstance(e, (list, Busy))][:3],
+        len([1 for e in found if isinstance(e, list)]),
+    )
     assert {type(each) for each in found} <= {list, Busy}
     assert found.count([(1,)]) >= 64
     await sessions_end(superuser)
