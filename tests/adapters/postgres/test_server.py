@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
 
 from service.adapters.postgres import PostgresStorage
+from service.adapters.postgres.connections import Lane
 from service.adapters.postgres.migrations import Migrations
-from service.domain.errors import StoreUnavailable
+from service.domain.errors import Busy, StoreUnavailable
 from service.domain.records import Batch
 from tests.clocks import FakeClock
 from tests.contract.steps import append, everything, keyed, load, records
@@ -28,6 +30,21 @@ async def run(url: str, statement: str) -> list[tuple[object, ...]]:
 async def test_a_durable_server_is_not_warned_about(storage: PostgresStorage) -> None:
     """A server with its defaults keeps what it acknowledges."""
     assert storage.warnings() == ()
+
+
+async def test_a_process_has_no_more_connections_than_are_documented(url: str) -> None:
+    """All that reads, streams, commits and loads at the same time makes 33; who comes then is told to wait."""
+    async with PostgresStorage(url, clock=FakeClock(), timeout_s=1) as storage, AsyncExitStack() as stack:
+        await storage.ping()
+        await storage.datasets.dataset("d")
+        connections = storage._connections
+        for lane in Lane:
+            for _ in range(lane.size(8)):
+                await stack.enter_async_context(connections.link(lane))
+        own = "application_name = 'aerolite' AND datname = current_database()"
+        assert await run(url, f"SELECT count(*) FROM pg_stat_activity WHERE {own}") == [(33,)]
+        with pytest.raises(Busy):
+            await storage.documents.get("key", "k")
 
 
 async def test_a_server_that_forgets_is_warned_about() -> None:
