@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -55,25 +57,51 @@ class ApiClient:
 
         Raises `AeroliteError` with what a problem says, `CommandError` where it is no Aerolite that answers.
         """
+        success = await self.fetch(method, path, body)
+        document = _parsed(success.body) if success.body else {}
+        if document is None:
+            raise self._stranger(success.status, "")
+        return document
+
+    async def fetch(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> Success:
+        """Return a success as it came. Raises what `ask` raises."""
         url = URL(f"{self._url}{path}", encoded=True)
         try:
-            async with self._session.request(method, url, json=body, allow_redirects=False) as response:
-                return _document(response, await response.read())
+            async with self._session.request(
+                method, url, json=body, headers=headers, allow_redirects=False
+            ) as response:
+                content = await response.read()
         except aiohttp.ClientConnectorError as error:
             raise CommandError(f"{self._url} cannot be reached: {reason(error.os_error)}.") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise CommandError(f"{self._url} broke off: {str(error) or 'no answer in time'}.") from error
+        if response.status < 300:
+            return Success(response.status, response.headers, content)
+        problem = _parsed(content)
+        if problem is not None and isinstance(problem.get("detail"), str):
+            members = {name: problem[name] for name in ("position",) if name in problem}
+            raise AeroliteError(problem["detail"], pointer=problem.get("pointer"), **members)
+        raise self._stranger(response.status, response.reason or "")
+
+    def _stranger(self, status: int, why: str) -> CommandError:
+        answered = f"{status} {why}".rstrip()
+        return CommandError(f"{self._url.origin()} answers {answered}: is it an Aerolite server?")
 
 
-def _document(response: aiohttp.ClientResponse, body: bytes) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Success:
+    """An answer with a status below 300."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def _parsed(body: bytes) -> dict[str, Any] | None:
     try:
-        document = json.loads(body) if body else {}
+        document = json.loads(body)
     except ValueError:
-        document = None
-    if isinstance(document, dict) and response.status < 300:
-        return document
-    if isinstance(document, dict) and isinstance(document.get("detail"), str):
-        raise AeroliteError(document["detail"], pointer=document.get("pointer"))
-    raise CommandError(
-        f"{response.url.origin()} answers {response.status} {response.reason}: is it an Aerolite server?"
-    )
+        return None
+    return document if isinstance(document, dict) else None

@@ -18,6 +18,11 @@ class Commands(LazyGroup):
         LazyCommand("worker", "service.cli.worker:worker", "Run jobs until told to stop."),
         LazyCommand("jobs", "service.cli.jobs:jobs", "List, start, watch and cancel jobs."),
         LazyCommand("load", "service.cli.load:load", "Make datasets of files."),
+        LazyCommand(
+            "query",
+            "service.cli.query:query",
+            "Run an SQL statement and print its rows, or OK where it has none.",
+        ),
         LazyCommand("copy", "service.cli.copy:copy", "Copy everything from one storage to another."),
         LazyCommand("change", "service.cli.change:change", "Change a dataset's columns from a day on."),
         LazyCommand("sample", "service.cli.sample:write_sample", "Write a sample file to standard output."),

@@ -71,7 +71,9 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def explain(error: AeroliteError | CommandError) -> str:
-    """Return what an error says, with the line of the file where that is known and not said."""
+    """Return what an error says, with the line of the file or the character of the statement, if known."""
+    if isinstance(error, AeroliteError) and "position" in error.members:
+        return f"{error} (at character {error.members['position']})"
     line = error.line if isinstance(error, AeroliteError) else None
     said = line is None or f"line {line}" in str(error).lower()
     return str(error) if said else f"{error} (line {line})"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any, TypeVar
 
-import msgspec
 from aiohttp import web
 
 from service.contracts.messages import Document, Records, Reply, Text
@@ -15,6 +13,7 @@ from service.contracts.schemas import PARQUET
 from service.domain.columns import Column
 from service.domain.datasets import Dataset
 from service.domain.errors import InvalidContent, InvalidParameter, UnsupportedMedia
+from service.formats.rows import records_of
 from service.http.answers import Answer, Ask
 from service.http.jobs import json_object
 from service.http.negotiation import FORMATS, media_type
@@ -33,9 +32,7 @@ TRUNCATED = "Truncated"
 _MEMBERS = ("query", "params", "database")
 # What says nothing of the content (the last is what curl sends by itself): the first character tells.
 _UNSAID = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
-_INLINE_ROWS = 200
 _LOOK_S = 0.1
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class QueriesResource:
@@ -119,10 +116,7 @@ def _parameters(sent: Any) -> Parameters:
 
 
 async def _answered(found: Rows, wanted: str) -> Answer:
-    if len(found.rows) > _INLINE_ROWS:
-        records = await asyncio.to_thread(_records, found)
-    else:
-        records = _records(found)
+    records = await asyncio.to_thread(records_of, found.columns, found.rows)
     tail = {"truncated": True} if found.truncated else {}
     headers = {TRUNCATED: "true"} if found.truncated else {}
     return Answer(
@@ -131,11 +125,6 @@ async def _answered(found: Rows, wanted: str) -> Answer:
         columns=tuple(map(Column, found.columns)),
         media_type=wanted,
     )
-
-
-def _records(found: Rows) -> list[bytes]:
-    columns = found.columns
-    return [_encode(dict(zip(columns, row, strict=True))) for row in found.rows]
 
 
 async def unless_left(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
@@ -153,5 +142,4 @@ async def unless_left(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
     finally:
         if not task.done():
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task})

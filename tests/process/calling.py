@@ -11,9 +11,9 @@ from service.cli.app import app
 from service.cli.session import Session
 
 
-async def aerolite(*arguments: str, **environment: str) -> tuple[int, str, str]:
+async def aerolite(*arguments: str, stdin: bytes = b"", **environment: str) -> tuple[int, str, str]:
     """Run a command with these environment variables only; return its exit code, stdout and stderr."""
     runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"})
     session = Session(environment, build_container)
-    result = await asyncio.to_thread(runner.invoke, app, list(arguments), obj=session)
+    result = await asyncio.to_thread(runner.invoke, app, list(arguments), input=stdin, obj=session)
     return result.exit_code, result.stdout, result.stderr
