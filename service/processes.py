@@ -36,7 +36,9 @@ class Children:
         self._environment = environment
         self._ready = ready
         self._ahead = ahead
+        self._count = places
         self._places = asyncio.Semaphore(places)
+        self._closing = False
         self._idle: list[Process] = []
         self._alive: set[Process] = set()
         self._renewing: set[asyncio.Task[None]] = set()
@@ -46,14 +48,14 @@ class Children:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """End all, at work or not."""
-        for task in self._renewing:
-            task.cancel()
-        if self._renewing:
-            await asyncio.wait(self._renewing)
-        self._idle.clear()
-        for child in list(self._alive):
-            await self._end(child)
+        """End all; what is at work fails."""
+        self._closing = True
+        for child in self._alive:
+            _kill(child)
+        for _ in range(self._count):
+            await self._places.acquire()
+        while self._idle:
+            await self._end(self._idle.pop())
 
     @property
     def alive(self) -> frozenset[int]:
@@ -64,7 +66,8 @@ class Children:
     async def borrowed(self) -> AsyncIterator[Process]:
         """Lend a child, whose pipes are the caller's; whatever is raised meanwhile kills it.
 
-        What it would say next is not for whoever comes next.
+        What it would say next is not for whoever comes next. Raises `ChildProcessError` where all are being
+        ended.
         """
         await self._places.acquire()
         try:
@@ -100,12 +103,14 @@ class Children:
             await self._end(child)
             if self._ahead:
                 # Where it cannot be started, whoever needs it is told.
-                with suppress(OSError):
+                with suppress(OSError):  # of which ChildProcessError is one
                     self._idle.append(await self._start())
         finally:
             self._places.release()
 
     async def _start(self) -> Process:
+        if self._closing:
+            raise ChildProcessError("No more children are started.")
         child = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=PIPE,

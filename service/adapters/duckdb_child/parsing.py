@@ -47,7 +47,10 @@ _LISTING_SCHEMAS = frozenset({"information_schema", "pg_catalog"})
 _LISTING_NAMES = frozenset(
     {"duckdb_columns", "duckdb_tables", "duckdb_views", "sqlite_master", "sqlite_schema"}
 )
-_EXPLAIN = re.compile(r"\s*EXPLAIN(?:\s+ANALYZE)?\s*(?:\([^()]*\))?", re.IGNORECASE)
+_BLANK = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_EXPLAIN = re.compile(
+    rf"{_BLANK}EXPLAIN{_BLANK}(?:ANALYZE\b{_BLANK})?(?:\([^()]*\))?", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,9 @@ class Parsed:
 
 def parse(connection: duckdb.DuckDBPyConnection, sql: str) -> Parsed:
     """Return what a statement names. Raises `Refused`, and DuckDB's error where it does not parse."""
+    if "\0" in sql:
+        # The parser takes it for the end, and would not see what follows.
+        raise Refused("There is a NUL in the statement.", sql.index("\0") + 1)
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         many = f"One statement at a time: there are {len(statements)}."
@@ -67,7 +73,7 @@ def parse(connection: duckdb.DuckDBPyConnection, sql: str) -> Parsed:
     kind = statements[0].type
     start = 0
     if kind is duckdb.StatementType.EXPLAIN:
-        # What follows is parsed again by itself: a comment between hides it from us, and so it is refused.
+        # What follows is parsed again by itself; what this misses does not parse then.
         explain = _EXPLAIN.match(sql)
         start = explain.end() if explain is not None else 0
     elif kind is not duckdb.StatementType.SELECT:

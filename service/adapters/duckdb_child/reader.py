@@ -13,7 +13,8 @@ from service.adapters.duckdb_child.failures import Missing, Refused, failure, mi
 from service.adapters.duckdb_child.messages import Answer, Columns, Done, Failed, Needs, Run, Some, encode_row
 from service.adapters.duckdb_child.parsing import parse
 from service.adapters.duckdb_child.sandbox import Sandbox
-from service.adapters.duckdb_child.values import as_json, distinct
+from service.adapters.duckdb_child.values import as_json
+from service.adapters.sql_names import distinct
 
 _FETCH_ROWS = 64
 _MESSAGE_BYTES = 128 << 10
@@ -56,7 +57,7 @@ class Reader:
                 raise
             raise Missing(name) from None
         with closing(rows):
-            yield Columns(distinct([column[0] for column in rows.description or ()]))
+            yield Columns(tuple(distinct([column[0] for column in rows.description or ()])))
             yield from _rows(rows, run.max_rows, run.max_bytes)
 
     def _opened(self, run: Run) -> Sandbox:

@@ -26,20 +26,6 @@ def as_json(value: Any) -> Any:
     return str(value) if convert is None else convert(value)
 
 
-def distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of columns with a number behind each that was there before."""
-    taken: set[str] = set()
-    found = []
-    for name in names:
-        free, number = name, 1
-        while free in taken or (number > 1 and free in names):
-            number += 1
-            free = f"{name}_{number}"
-        taken.add(free)
-        found.append(free)
-    return tuple(found)
-
-
 def _same(value: Any) -> Any:
     return value
 

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ import msgspec
 
 from service.adapters.duckdb.names import sql_names
 from service.adapters.duckdb_child.messages import Failed, Needs, Run
-from service.adapters.duckdb_sql.exchange import exchange, started
+from service.adapters.duckdb_sql.exchange import Outcome, exchange, started
 from service.adapters.duckdb_sql.files import Files, SchemaMoved
 from service.adapters.duckdb_sql.naming import columns_of, dataset_aliases, meant, shapes
 from service.domain.errors import Busy, QueryFailed, StoreUnavailable, WriteRefused
@@ -147,20 +148,29 @@ class DuckdbDatabase:
     async def _asked(self, run: Run) -> Rows | Needs:
         """Return a child's answer. Raises `QueryFailed`, `WriteRefused`."""
         if self._children is None:
-            raise StoreUnavailable("The reader of SQL is not running.")
-        async with self._children.borrowed() as child:
-            try:
-                async with asyncio.timeout(self._bounds.timeout_s):
-                    answer = await exchange(child, run)
-            except TimeoutError:
-                raise QueryFailed(
-                    f"The statement took more than {self._bounds.timeout_s:g} s and was stopped."
-                ) from None
-            if isinstance(answer, Failed) and answer.spent:
-                raise _failed(answer)  # which ends the child
+            raise _closed()
+        try:
+            async with self._children.borrowed() as child:
+                answer = await self._in_time(child, run)
+                if isinstance(answer, Failed) and answer.spent:
+                    raise _failed(answer)  # which ends the child
+        except ChildProcessError:
+            raise _closed() from None
         if isinstance(answer, Failed):
             raise _failed(answer)
         return answer
+
+    async def _in_time(self, child: Process, run: Run) -> Outcome:
+        timeout_s = self._bounds.timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await exchange(child, run)
+        except TimeoutError:
+            raise QueryFailed(f"The statement took more than {timeout_s:g} s and was stopped.") from None
+
+
+def _closed() -> StoreUnavailable:
+    return StoreUnavailable("The reader of SQL is not running.")
 
 
 def _failed(answer: Failed) -> QueryFailed:

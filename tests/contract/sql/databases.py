@@ -118,7 +118,7 @@ SQLITE = Dialect(
 @asynccontextmanager
 async def make_duckdb(clock: FakeClock, tmp_path: Path, servers: Servers) -> AsyncIterator[Rig]:
     """Give the reader of datasets beside a storage in memory."""
-    engine = DuckdbEngine(tmp_path, memory_bytes=64 << 20, spill_bytes=256 << 20, timeout_s=20.0)
+    engine = DuckdbEngine(tmp_path, memory_bytes=256 << 20, spill_bytes=256 << 20, timeout_s=20.0)
     async with MemoryStorage(clock=clock) as storage, engine:
         yield Rig(lambda bounds: DuckdbDatabase(engine, storage.datasets, tmp_path, bounds, 2), storage)
 

@@ -1,0 +1,112 @@
+"""Children are kept, replaced and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.subprocess import Process
+
+import psutil
+import pytest
+
+from service.processes import Children, pipes
+
+ECHO = (sys.executable, "-c", "import sys\nfor line in sys.stdin: print(line, end='', flush=True)")
+
+
+async def _echoed(child: Process, line: bytes) -> bytes:
+    sent, said = pipes(child)
+    sent.write(line)
+    return await said.readline()
+
+
+async def _gone(pid: int) -> None:
+    while psutil.pid_exists(pid):
+        await asyncio.sleep(0.01)
+
+
+async def test_a_child_is_kept_for_the_next_work() -> None:
+    """It is started once, and answers both."""
+    async with Children(ECHO, 1) as children:
+        for line in (b"a\n", b"b\n"):
+            async with children.borrowed() as child:
+                assert await _echoed(child, line) == line
+        assert len(children.alive) == 1
+    assert not children.alive
+
+
+async def test_no_more_than_there_are_places_work_at_once() -> None:
+    """Whoever comes when all are taken waits."""
+    async with Children(ECHO, 2) as children:
+
+        async def work() -> None:
+            async with children.borrowed() as child:
+                assert len(children.alive) <= 2
+                assert await _echoed(child, b"a\n") == b"a\n"
+
+        await asyncio.gather(*(work() for _ in range(10)))
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+async def test_a_child_whose_work_failed_is_replaced(ahead: bool) -> None:
+    """It is killed; the next is another one, started at once where that was wanted."""
+    async with Children(ECHO, 1, ahead=ahead) as children:
+        with pytest.raises(ValueError, match="mine"):
+            async with children.borrowed() as child:
+                raise ValueError("mine")
+        await asyncio.wait_for(_gone(child.pid), 20)
+        async with children.borrowed() as other:
+            assert other.pid != child.pid
+            assert await _echoed(other, b"a\n") == b"a\n"
+
+
+async def test_a_child_that_died_is_not_lent() -> None:
+    """Whoever comes next gets one that lives."""
+    async with Children(ECHO, 1) as children:
+        async with children.borrowed() as child:
+            await _echoed(child, b"a\n")
+        child.kill()
+        await child.wait()
+        async with children.borrowed() as other:
+            assert await _echoed(other, b"b\n") == b"b\n"
+
+
+async def test_what_cannot_start_is_told_and_takes_no_place() -> None:
+    """A command that is not there fails everybody who asks, and does not block."""
+    async with Children(("/nonexistent",), 1, ahead=True) as children:
+        for _ in range(3):
+            with pytest.raises(FileNotFoundError):
+                async with children.borrowed():
+                    pass
+
+
+async def test_what_is_not_ready_is_ended() -> None:
+    """A child that starts wrongly is killed, and its starter told."""
+
+    async def never(said: asyncio.StreamReader) -> None:
+        raise ValueError("not ready")
+
+    async with Children(ECHO, 1, ready=never) as children:
+        with pytest.raises(ValueError, match="not ready"):
+            async with children.borrowed():
+                pass
+        assert not children.alive
+
+
+async def test_closing_ends_what_is_at_work_and_lends_no_more() -> None:
+    """The work fails by its child's silence; who waits for a place is told."""
+    async with Children(ECHO, 1, ahead=True) as children:
+
+        async def work() -> bytes:
+            async with children.borrowed() as child:
+                return await pipes(child)[1].readexactly(1)
+
+        working = asyncio.create_task(work())
+        while not children.alive:
+            await asyncio.sleep(0)
+        waiting = asyncio.create_task(work())
+        await asyncio.sleep(0.05)
+    assert isinstance((await asyncio.gather(working, return_exceptions=True))[0], asyncio.IncompleteReadError)
+    with pytest.raises(ChildProcessError):
+        await waiting
+    assert not children.alive
