@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from service.adapters.postgres.errors import Place
+from service.adapters.postgres.errors import NO_ROOM, Place
 from service.adapters.postgres_sql.wire import Refused
 from service.domain.errors import (
     AeroliteError,
@@ -33,7 +33,10 @@ def failure_of(refused: Refused, place: Place, *, writing: bool, timeout_s: floa
     if refused.ends_session and _AWAY.fullmatch(refused.code):
         return StoreUnavailable(f"{place.text} has ended the session ({message}).")
     found: AeroliteError = _refusal(fields)
-    match "" if fields.get("R") == _RAISED else refused.code:
+    code = refused.code
+    if any(reason in message for reason in NO_ROOM):
+        code = "53100"
+    match "" if fields.get("R") == _RAISED else code:
         case "25006" if not writing:
             found = WriteRefused(message, sqlstate=refused.code)
         case "25006":
