@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import contracts, jobs, loading, questions, redis_latency, serving, stored_pages
+from benchmarks import contracts, copying, jobs, loading, questions, redis_latency, serving, stored_pages
 from benchmarks.table import Row, render
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -37,9 +37,11 @@ def in_directory(part: Callable[[Path], list[Row]], parent: Path | None = None) 
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "hot": lambda: asyncio.run(serving.hot_page()),
     "contracts": lambda: asyncio.run(contracts.chain_of_changes()),
+    "views": lambda: asyncio.run(contracts.changed_columns()),
     "load": lambda: in_directory(lambda path: asyncio.run(loading.load(path))),
     "hot-stores": lambda: in_directory(lambda path: asyncio.run(stored_pages.hot(path))),
     "cold": lambda: in_directory(lambda path: asyncio.run(stored_pages.cold(path))),
+    "copy": lambda: in_directory(copying.copies),
     "latency": lambda: asyncio.run(redis_latency.latency()),
     "jobs": lambda: asyncio.run(jobs.throughput()),
     "beside": lambda: asyncio.run(jobs.beside_a_page()),

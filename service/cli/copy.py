@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from service.cli.session import CommandError, Session, fail, printable, reason, run
+from service.configuration.urls import Unfit, redact
 from service.ports.clock import Clock
 from service.ports.storage import Storage
 from service.settings import StorageUrl
@@ -62,6 +63,8 @@ def _url(text: str) -> StorageUrl:
             raise CommandError(f"{text[1:]} cannot be read: {why}.") from None
     try:
         url = StorageUrl.parse(text)
+    except Unfit as unfit:
+        raise CommandError(f"{redact(text)} is no URL of a storage: {unfit}.") from None
     except ValueError:
         raise CommandError(
             "A storage is named by a URL, such as sqlite:///var/aerolite.db or redis://host:6379."

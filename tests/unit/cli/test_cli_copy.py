@@ -55,7 +55,7 @@ def test_it_tells_each_dataset_and_its_digest(source: str, tmp_path: Path) -> No
     [
         ("nonsense", "A storage is named by a URL"),
         ("memory://", "memory:// is no storage that another process could have."),
-        ("redis://:s3cret@", "A storage is named by a URL"),
+        ("redis://:s3cret@", "redis://:***@ is no URL of a storage: it names no host"),
         ("http://user:s3cret@host", "STORAGE_URL"),
         ("@/none", "/none cannot be read: No such file or directory."),
     ],
