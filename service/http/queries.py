@@ -20,7 +20,7 @@ from service.http.negotiation import FORMATS, media_type
 from service.http.pages import file_headers
 from service.http.uploads import Uploads
 from service.ports.database import Parameters, Rows
-from service.usecases.queries import Order, Queries
+from service.usecases.queries import READER, Order, Queries
 from service.usecases.reading import Page
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class QueriesResource:
 
     async def describe(self, ask: Ask) -> Answer:
         """Tell what can be asked, and which names of datasets and columns are others in SQL."""
-        shown = await self._queries.shown(ask.caller, ask.day, ask.query.parameters.get("database"))
+        shown = await self._queries.shown(ask.caller, ask.day, _database(ask))
         body = {
             "database": shown.kind,
             "writing": shown.writing,
@@ -63,7 +63,7 @@ class QueriesResource:
         return Answer(Reply(200, Document(body)))
 
     async def _order(self, ask: Ask) -> Order:
-        sent = ask.query.parameters.get("database")
+        sent = _database(ask)
         kind = ask.request.content_type.lower() if "Content-Type" in ask.request.headers else ""
         if kind not in {SQL, "text/plain", "application/json", *_UNSAID} and not kind.endswith("+json"):
             raise UnsupportedMedia(f"Send application/json or {SQL}, not {kind[:100]!r}.")
@@ -79,6 +79,14 @@ def _wanted(ask: Ask) -> str:
         valid = [name for name, each in FORMATS.items() if each != PARQUET]
         raise InvalidParameter("format", "Rows do not come as Parquet.", valid=valid)
     return wanted
+
+
+def _database(ask: Ask) -> str | None:
+    """Return the database that the URL names. Raises `InvalidParameter`."""
+    name = ask.query.parameters.get("database")
+    if name not in (None, READER):
+        raise InvalidParameter("database", f"There is no database {name[:64]!r}.", valid=[READER])
+    return name
 
 
 def _statement(body: bytes) -> str:

@@ -27,6 +27,8 @@ GOLDENS = Path(__file__).parent.parent / "goldens"
 CONTRACTS = [contract.date.isoformat() for contract in registered().contracts]
 CSV = {"Content-Type": "text/csv"}
 JSON = {"Content-Type": "application/json"}
+SQL = {"Content-Type": "application/sql"}
+QUERY = b"select * from landings where id > ? order by id"
 
 _SHOWN = (
     "Allow", "API-Version", "API-Version-Source", "Cache-Control", "Content-Type", "Dataset-Version",
@@ -89,6 +91,11 @@ CASES = (
     Case("record-put", "PUT", "/datasets/landings/records/10", b'{"id": "10", "mass (g)": 1.50}', JSON),
     Case("record-patch", "PATCH", "/datasets/landings/records/2", b'{"recclass": null, "mass (g)": 7}', JSON),
     Case("record-delete", "DELETE", "/datasets/landings/records/1"),
+    Case("query", "POST", "/query", b'{"query": "%b", "params": [5], "database": "datasets"}' % QUERY, JSON),
+    Case("query-csv", "POST", "/query?database=datasets&format=csv", b"select id, fell from landings", SQL),
+    Case("query-unknown-member", "POST", "/query", b'{"query": "select 1", "database_name": "x"}', JSON),
+    Case("query-unknown-database", "POST", "/query?database=other", b"select 1", SQL),
+    Case("query-names", "GET", "/query?database=datasets"),
     Case("favorite", "GET", "/favorite"),
     Case("favorite-post", "POST", "/favorite", b"{}", JSON),
     Case("versions", "GET", "/versions"),
