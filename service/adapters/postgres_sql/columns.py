@@ -58,18 +58,15 @@ def select(columns: Sequence[Derivation], names: Sequence[str], dataset: Dataset
     where the column is asked for.
     """
     stored = {column.name: column for column in dataset.schema.columns}
-    texts = ",\n".join(
-        sql
-        for at, column in enumerate(columns)
-        for sql in _texts(column, stored.get(column.source or ""), at)
-    )
-    shown = ",\n".join(
-        f"{_typed(_stepped(column, stored.get(column.source or ''), at), column.column.type)}"
-        f" AS {identifier(name)}"
-        for at, (column, name) in enumerate(zip(columns, names, strict=True))
-    )
+    texts: list[str] = []
+    shown: list[str] = []
+    for at, (column, name) in enumerate(zip(columns, names, strict=True)):
+        source = None if column.source is None else stored.get(column.source)
+        texts += _texts(column, source, at)
+        shown.append(f"{_typed(_stepped(column, source, at), column.column.type)} AS {identifier(name)}")
     records = RECORD.format(name=literal(dataset.name))
-    return f"SELECT {shown} FROM (SELECT {texts} FROM ({records} OFFSET 0) AS records OFFSET 0) AS texts"  # noqa: S608 - quoted
+    inner = f"SELECT {', '.join(texts)} FROM ({records} OFFSET 0) AS records OFFSET 0"  # noqa: S608 - quoted
+    return f"SELECT {', '.join(shown)} FROM ({inner}) AS texts"  # noqa: S608 - quoted
 
 
 def plain(column: Column) -> Derivation:
@@ -77,25 +74,29 @@ def plain(column: Column) -> Derivation:
     return Derivation(column, column.name)
 
 
-def _texts(column: Derivation, stored: Column | None, at: int) -> Iterator[str]:
+def _texts(column: Derivation, source: Column | None, at: int) -> Iterator[str]:
     """Yield SQL of the text that a column is made of, and of whether it is an array or object."""
-    if column.source is None or stored is None:
+    if source is None:
         yield f"NULL::text AS t{at}"
         return
-    member = _literal(column.source)
+    member = _literal(source.name)
     text = f"j ->> {member}"
-    yield (f"nullif({text}, '')" if stored.textual else text) + f" AS t{at}"
-    if column.steps and stored.type is ColumnType.JSON:
+    yield (f"nullif({text}, '')" if source.textual else text) + f" AS t{at}"
+    if column.steps and source.type is ColumnType.JSON:
         yield f"coalesce(json_typeof(j -> {member}) IN ('array', 'object'), FALSE) AS n{at}"
 
 
-def _stepped(column: Derivation, stored: Column | None, at: int) -> str:
-    """Return SQL of the text behind all steps; each is a subquery, that it may name what it gets twice."""
+def _stepped(column: Derivation, source: Column | None, at: int) -> str:
+    """Return SQL of the text behind all steps.
+
+    Each is a subquery that the planner leaves alone: it may name what it gets twice, and all together stay
+    as long as they are.
+    """
     text = f"t{at}"
-    nested = f"n{at}" if stored is not None and stored.type is ColumnType.JSON else "FALSE"
+    nested = f"n{at}" if source is not None and source.type is ColumnType.JSON else "FALSE"
     for name, argument in column.steps:
-        text = f"(SELECT {_STEPS[name](argument, nested)} FROM (SELECT {text} AS v) AS step)"  # noqa: S608 - quoted
-    return text if not column.steps else f"(SELECT {text} AS v)"
+        text = f"(SELECT {_STEPS[name](argument, nested)} FROM (SELECT {text} AS v OFFSET 0) AS step)"  # noqa: S608 - quoted
+    return text if not column.steps else f"(SELECT {text} AS v OFFSET 0)"
 
 
 def _typed(text: str, kind: ColumnType) -> str:
