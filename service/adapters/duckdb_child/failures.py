@@ -46,6 +46,8 @@ def failure(error: Exception, sql: str, memory_bytes: int) -> Failed:
     if isinstance(error, duckdb.FatalException | duckdb.InternalException):
         # Its own message has our paths.
         return Failed("DuckDB cannot run this statement; the fault is its own.", spent=True)
+    if isinstance(error, duckdb.IOException):
+        return Failed("DuckDB cannot read the file of a dataset; try again.", spent=True)
     details = _details(error)
     message = str(details.get("exception_message", "")) or str(error)
     return Failed(message[:_MAX_MESSAGE].strip(), position(sql, details.get("position")))

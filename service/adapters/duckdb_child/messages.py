@@ -96,7 +96,7 @@ def exact(number: int | Decimal) -> msgspec.msgpack.Ext:
 
 def _exactly(code: int, digits: memoryview) -> Decimal:
     if code != _NUMBER:
-        raise ValueError(f"There is no extension {code}.")
+        raise msgspec.ValidationError(f"There is no extension {code}.")
     return Decimal(bytes(digits).decode("ascii"))
 
 
