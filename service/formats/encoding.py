@@ -54,8 +54,11 @@ class JsonArray:
 
     def chunk(self, records: Sequence[bytes], first: bool) -> bytes:
         """Return the records, separated from those before by a comma."""
-        joined = b",".join(records)
-        return joined if first or not records else b"," + joined
+        return self.joined(b",".join(records), first)
+
+    def joined(self, records: bytes, first: bool) -> bytes:
+        """Return records with commas between them, separated from those before by another."""
+        return records if first or not records else b"," + records
 
     def epilogue(self) -> bytes:
         """Close the array."""

@@ -6,13 +6,15 @@ hundred, column by column, so that the work per value is done in C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, groupby
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from service.domain.columns import Column, ColumnType
+from service.formats.alike import Reader, Renaming, Writer
 
 Tokens: TypeAlias = Sequence[bytes | msgspec.Raw]
 Passage: TypeAlias = Callable[[Tokens], Tokens]
@@ -35,34 +37,73 @@ _UNQUOTED = frozenset({ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.BOOLEAN
 
 
 class Shape:
-    """Turns canonical records into what a client sees, any number at a time."""
+    """Turns canonical records into what a client sees, any number at a time.
 
-    def __init__(self, typings: dict[str, Passage], fields: Sequence[str] | None, lens: Lens | None) -> None:
+    What it learns of members that all records have it keeps, so it is worth being kept.
+    """
+
+    def __init__(
+        self,
+        typings: dict[str, Passage],
+        fields: Sequence[str] | None,
+        lens: Lens | None,
+        renaming: Renaming | None = None,
+    ) -> None:
         self._typings = typings
+        self._renaming = renaming
         self._fields = None if fields is None else tuple(fields)
         self._lens = lens
-        self._ways: dict[tuple[str, ...], _Way] = {}
+        self._met: tuple[str, ...] | None = None
+        self._road: _Road | None = None
 
     def __call__(self, records: Sequence[bytes]) -> list[bytes]:
-        """Return the records as they are seen; the order of members stays, or is that of the fields."""
-        starts = range(0, len(records), _CHUNK_RECORDS)
-        chunks = (self._shaped(records[start : start + _CHUNK_RECORDS]) for start in starts)
-        return list(chain.from_iterable(chunks))
+        """Return the records as they are seen; their members stay in order, or in that of lens and fields."""
+        if self._renaming is not None:
+            return self._renaming.records(records)
+        ways: _Ways = {}
+        return list(chain.from_iterable(self._shaped(part, ways) for part in _parts(records)))
 
-    def _shaped(self, records: Sequence[bytes]) -> list[bytes]:
-        rows = _members.decode(b"[%b]" % b",".join(records))
+    def joined(self, records: Sequence[bytes]) -> bytes:
+        """Return the same with commas between them."""
+        if self._renaming is not None:
+            return self._renaming.joined(records)
+        ways: _Ways = {}
+        return b",".join(self._shaped_whole(part, ways) for part in _parts(records))
+
+    def _shaped(self, records: Sequence[bytes], ways: _Ways) -> list[bytes]:
+        road = self._road
+        rows = None if road is None else road.reader.rows(records)
+        if road is None or rows is None:
+            return self._led_apart(records, ways)
+        return _led(road.way, rows) if road.writer is None else road.writer.records(rows)
+
+    def _shaped_whole(self, records: Sequence[bytes], ways: _Ways) -> bytes:
+        road = self._road
+        rows = None if road is None or road.writer is None else road.reader.rows(records)
+        if road is None or road.writer is None or rows is None:
+            return b",".join(self._shaped(records, ways))
+        return road.writer.joined(rows)
+
+    def _led_apart(self, records: Sequence[bytes], ways: _Ways) -> list[bytes]:
+        """Lead records that may differ in their members."""
         shaped: list[bytes] = []
-        for names, alike in groupby(rows, key=tuple):
-            shaped += _led(self._way(names), [tuple(row.values()) for row in alike])
+        for names, alike in groupby(_members.decode(b"[%b]" % b",".join(records)), key=tuple):
+            way = ways.get(names)
+            if way is None:
+                if len(ways) >= _MAX_WAYS:
+                    ways.clear()
+                way = ways[names] = self._found_way(names)
+            led = _led(way, [tuple(row.values()) for row in alike])
+            if len(led) == len(records):
+                self._learn(names, way)
+            shaped += led
         return shaped
 
-    def _way(self, names: tuple[str, ...]) -> _Way:
-        way = self._ways.get(names)
-        if way is None:
-            if len(self._ways) >= _MAX_WAYS:
-                self._ways.clear()
-            way = self._ways[names] = self._found_way(names)
-        return way
+    def _learn(self, names: tuple[str, ...], way: _Way) -> None:
+        """Keep the way of members that were met before: a second time there will be more."""
+        if names == self._met:
+            self._road = _Road.of(names, way)
+        self._met = names
 
     def _found_way(self, names: tuple[str, ...]) -> _Way:
         routes: Sequence[Route] = [(name, at, None) for at, name in enumerate(names)]
@@ -75,12 +116,45 @@ class Shape:
         for place, (name, at, passage) in enumerate(routes):
             before = (b"," if place else b"{") + msgspec.json.encode(name) + b":"
             passages = [each for each in (passage, self._typings.get(name)) if each is not None]
-            way.append((before, at, passages))
+            way.append(_Step(name, before, at, passages))
         return way
 
 
-_Way: TypeAlias = Sequence[tuple[bytes, int | None, Sequence[Passage]]]
-"""For each member that goes out: what stands before its value, where that comes from, what is done to it."""
+class _Step(NamedTuple):
+    """A member that goes out: its name, what stands before its value, where that comes from, what is done."""
+
+    name: str
+    before: bytes
+    at: int | None
+    passages: Sequence[Passage]
+
+
+_Way: TypeAlias = Sequence[_Step]
+_Ways: TypeAlias = dict[tuple[str, ...], _Way]
+
+
+class _Road(NamedTuple):
+    """The way of records that all have the same members; `writer` where nothing is done to values."""
+
+    way: _Way
+    reader: Reader
+    writer: Writer | None
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], way: _Way) -> _Road | None:
+        """Return the road, if there is one for these names."""
+        places = [step.at for step in way if step.at is not None and not step.passages]
+        straight = len(places) == len(way)
+        try:
+            writer = Writer(tuple(step.name for step in way), places) if straight else None
+            return cls(way, Reader(names), writer)
+        except ValueError:
+            return None
+
+
+def _parts(records: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(records), _CHUNK_RECORDS):
+        yield records[start : start + _CHUNK_RECORDS]
 
 
 def _led(way: _Way, rows: Sequence[Tokens]) -> list[bytes]:
@@ -92,11 +166,11 @@ def _led(way: _Way, rows: Sequence[Tokens]) -> list[bytes]:
     width = 2 * len(way) + 1
     parts: list[bytes | msgspec.Raw] = [b"}\n"] * (width * count)
     columns: list[Tokens] = list(zip(*rows, strict=True))
-    for place, (before, at, passages) in enumerate(way):
-        values: Tokens = [_NULL] * count if at is None else columns[at]
-        for passage in passages:
+    for place, step in enumerate(way):
+        values: Tokens = [_NULL] * count if step.at is None else columns[step.at]
+        for passage in step.passages:
             values = passage(values)
-        parts[2 * place :: width] = [before] * count
+        parts[2 * place :: width] = [step.before] * count
         parts[2 * place + 1 :: width] = values
     return b"".join(parts).split(b"\n")[:-1]
 
@@ -107,17 +181,24 @@ def compile_shape(
     typed: bool,
     fields: Sequence[str] | None = None,
     lens: Lens | None = None,
+    renamed: Sequence[str] | None = None,
 ) -> Shape | None:
     """Return what turns canonical records into what a client sees; None where that is the same bytes.
 
-    `lens` leads a record's members to those of the client's view, whose `columns` these are. `typed` applies
+    `lens` leads a record's members to those of the client's view, whose `columns` these are; where it only
+    renames and hides, and shows the members in the order of the columns, `renamed` says how each of these is
+    called in the records. `typed` applies
     their types: a cell of an integer, number or boolean column loses its quotes, `""` becomes null in a
     textual column; dates stay strings. `fields` are the members wanted, in this order.
     """
     typings = {column.name: _typing(column) for column in columns if typed and column.textual}
     if not typings and fields is None and lens is None:
         return None
-    return Shape(typings, fields, lens)
+    renaming = None
+    if renamed is not None and not typings and fields is None:
+        with suppress(ValueError):
+            renaming = Renaming(tuple(renamed), tuple(column.name for column in columns))
+    return Shape(typings, fields, lens, renaming)
 
 
 def _typing(column: Column) -> Passage:

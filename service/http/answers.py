@@ -13,7 +13,6 @@ from service.contracts.messages import Query, Reply
 from service.contracts.resolve import Resolved
 from service.domain.access import Caller
 from service.domain.columns import Column
-from service.formats.shape import Lens
 from service.usecases.reading import Page
 from service.usecases.views import View
 
@@ -51,8 +50,8 @@ class Ask:
 class Answer:
     """A reply in the newest contract's terms, and what is needed to encode it.
 
-    `page` holds the records of a `Records` body, `columns` are those that the client sees, to which `lens`
-    leads the stored ones, `fields` those wanted.
+    `page` holds the records of a `Records` body (or the one of a `Record`), which `view` leads to what the
+    client sees (None: they are that), `columns` are those that it sees, `fields` those wanted.
     `tag` (dataset, revision) makes the answer's ETag and lets it be cached. `file`, where it is given, makes
     the whole body, told whether values are `typed`. `chunks` are a body as it stands, of
     `media_type` (else JSON). `timeless`: no contract has ever had it otherwise, so none takes it back.
@@ -62,7 +61,7 @@ class Answer:
     tag: tuple[str, int] | None = None
     page: Page | None = None
     columns: tuple[Column, ...] = ()
-    lens: Lens | None = None
+    view: View | None = None
     fields: tuple[str, ...] | None = None
     media_type: str | None = None
     normalised: tuple[str, ...] = field(default=())

@@ -47,7 +47,7 @@ class Pages:
             tag=(name, page.dataset.revision),
             page=page,
             columns=view.columns,
-            lens=view.lens,
+            view=view,
             fields=fields,
             media_type=wanted,
             normalised=(str(page.start), str(selection.limit), *(shown or ("*",)), *asked.normalised),

@@ -127,6 +127,5 @@ def one_record(dataset: Dataset, view: View, record: bytes) -> Answer:
     return Answer(
         Reply(200, Record(record), dataset_version(view)),
         tag=(dataset.name, dataset.revision),
-        columns=view.columns,
-        lens=view.lens,
+        view=view,
     )

@@ -12,7 +12,7 @@ import msgspec
 from service.contracts.messages import Document, Record, Records, Text
 from service.contracts.schemas import CSV, JSON, NDJSON
 from service.formats.encoding import CsvOut, Encoder, JsonArray, Ndjson
-from service.formats.shape import compile_shape
+from service.formats.shape import Shape
 from service.http.answers import Answer
 from service.usecases.batches import closing
 
@@ -56,7 +56,7 @@ async def render(answer: Answer, *, typed: bool) -> Rendered:
     if isinstance(body, Document):
         return Rendered(JSON, encode_json(body.value))
     if isinstance(body, Record):
-        shape = compile_shape(answer.columns, typed=typed, lens=answer.lens)
+        shape = None if answer.view is None else answer.view.shape(typed=typed)
         return Rendered(JSON, body.record if shape is None else shape([body.record])[0])
     return await _records(answer, body, typed=typed)
 
@@ -72,7 +72,7 @@ async def _records(answer: Answer, body: Records, *, typed: bool) -> Rendered:
     if answer.file is not None:
         return Rendered(media_type, None, answer.file(typed=typed))
     encoder = _encoder(media_type, body, [column.name for column in answer.columns], answer.fields)
-    shape = compile_shape(answer.columns, typed=typed, fields=answer.fields, lens=answer.lens)
+    shape = None if answer.view is None else answer.view.shape(typed=typed, fields=answer.fields)
     encode = _encode_batch(encoder, shape)
     content_type = _PARAMETERS[media_type]
     records = answer.page.records
@@ -86,11 +86,11 @@ async def _records(answer: Answer, body: Records, *, typed: bool) -> Rendered:
     return Rendered(content_type, encoder.prologue() + middle + encoder.epilogue())
 
 
-def _encode_batch(
-    encoder: Encoder, shape: Callable[[Sequence[bytes]], list[bytes]] | None
-) -> Callable[[Sequence[bytes], bool], bytes]:
+def _encode_batch(encoder: Encoder, shape: Shape | None) -> Callable[[Sequence[bytes], bool], bytes]:
     if shape is None:
         return encoder.chunk
+    if isinstance(encoder, JsonArray):
+        return lambda records, first: encoder.joined(shape.joined(records), first)
     return lambda records, first: encoder.chunk(shape(records), first)
 
 

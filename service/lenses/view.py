@@ -31,7 +31,9 @@ class View:
     """What the clients of a day see of a dataset, and how what they write is stored.
 
     `columns` in their order, `key` as they call it, `version` the day of the last change that they see.
-    `lens` leads the members of stored records outward; it is None where they go as they are.
+    `lens` leads the members of stored records outward; it is None where they go as they are. Who sees a
+    change sees members in the order of the columns; who sees none, in that of the record. `renamed` tells
+    what the columns are called in the store, where there is nothing else to it.
     """
 
     def __init__(
@@ -57,6 +59,9 @@ class View:
         plain = all(each.stored == each.name and not each.steps for each in seen.values())
         self.plain = plain and len(self.seen) == len(schema.columns)
         self.lens = None if self.plain else self.outward
+        straight = version is not None and not any(each.steps for each in self.seen)
+        self.renamed = tuple(each.stored for each in self.seen) if straight else None
+        self._places = {} if version is None else {each.name: at for at, each in enumerate(self.seen)}
 
     @classmethod
     def compile(cls, schema: Schema, visible: int, fits: Fits) -> Self:
@@ -82,7 +87,10 @@ class View:
         met = [(self._by_stored.get(name), at) for at, name in enumerate(names)]
         routes = [Route(seen.name, at, seen.outward) for seen, at in met if seen is not None]
         absent = [seen for seen in self._defaulted if seen.stored not in names]
-        return routes + [Route(seen.name, None, seen.outward) for seen in absent]
+        routes += [Route(seen.name, None, seen.outward) for seen in absent]
+        if self._places:
+            routes.sort(key=lambda route: self._places[route.name])
+        return routes
 
     def inward(self, names: tuple[str, ...]) -> list[Route]:
         """Return the way to the store of a new record that has members of these names.
@@ -126,7 +134,13 @@ class View:
             elif not seen.shows_unsaid(bytes(raw)):
                 members[seen.stored] = msgspec.Raw(seen.put(bytes(raw)))
         unseen = {name for name in old if name not in self._by_stored}
-        names = woven(list(old), list(members), unseen) if unseen else members
+        names: Iterable[str] = members
+        if self._places:
+            # The client does not know their order, so it says nothing about it.
+            kept = (name for name in old if name in members or name in unseen)
+            names = dict.fromkeys([*kept, *members])
+        elif unseen:
+            names = woven(list(old), list(members), unseen)
         return msgspec.json.encode({name: members.get(name, old.get(name)) for name in names})
 
     def stored_columns(self, shown: Sequence[Column], *, replacing: bool = False) -> tuple[Column, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from functools import cached_property
 
 from service.domain.datasets import Dataset, Schema
 from service.domain.records import Batch
 from service.formats.fitting import fits
-from service.formats.shape import compile_shape
+from service.formats.shape import Shape, compile_shape
 from service.lenses import view as lenses
 from service.ports.engine import Derivation
 
@@ -28,6 +28,23 @@ class View(lenses.View):
     def listed(self) -> list[dict[str, str]]:
         """Return the columns as the API lists them."""
         return [{"name": column.name, "type": column.type.value} for column in self.columns]
+
+    def shape(self, *, typed: bool, fields: Sequence[str] | None = None) -> Shape | None:
+        """Return what leads stored records out, or None where they go as they are; see `compile_shape`.
+
+        Without `fields` it is made once and learns.
+        """
+        if fields is not None:
+            return compile_shape(self.columns, typed=typed, fields=fields, lens=self.lens)
+        return self._typed if typed else self._untyped
+
+    @cached_property
+    def _typed(self) -> Shape | None:
+        return compile_shape(self.columns, typed=True, lens=self.lens, renamed=self.renamed)
+
+    @cached_property
+    def _untyped(self) -> Shape | None:
+        return compile_shape(self.columns, typed=False, lens=self.lens, renamed=self.renamed)
 
     @cached_property
     def derivations(self) -> tuple[Derivation, ...] | None:
@@ -69,7 +86,7 @@ def visible(schema: Schema, day: date | None) -> int:
 
 def shown(view: View, record: bytes) -> bytes:
     """Return a stored record as it is seen, its values as they were loaded."""
-    shape = compile_shape(view.columns, typed=False, lens=view.lens)
+    shape = view.shape(typed=False)
     return record if shape is None else shape([record])[0]
 
 
