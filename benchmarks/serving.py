@@ -24,12 +24,14 @@ MILLION = 1_000_000
 Measuring = Callable[[], Awaitable[Sample]]
 
 
-def fetch(url: str, method: str = "GET", headers: dict[str, str] | None = None) -> bytes:
+def fetch(
+    url: str, method: str = "GET", headers: dict[str, str] | None = None, body: bytes | None = None
+) -> bytes:
     """Return the body of an answer."""
-    request = urllib.request.Request(url, method=method, headers=headers or {})
+    request = urllib.request.Request(url, method=method, headers=headers or {}, data=body)
     with urllib.request.urlopen(request, timeout=600) as answer:
-        body: bytes = answer.read()
-    return body
+        read: bytes = answer.read()
+    return read
 
 
 async def hot_page() -> list[Row]:
