@@ -43,7 +43,7 @@ def hide(connection: sqlite3.Connection, shown: Collection[str]) -> None:
     """Put something that nobody may read where a bare name would reach the storage's records."""
     own = connection.execute("SELECT 1 FROM main.sqlite_schema WHERE lower(name) = ?", (RECORDS,)).fetchone()
     if RECORDS not in shown and own is None:
-        connection.execute(f"CREATE TEMP VIEW {RECORDS} AS SELECT 1")
+        connection.execute(f"CREATE TEMP TABLE {RECORDS} (nothing)")
 
 
 def _show(connection: sqlite3.Connection, schema: str, table: TableSpec) -> str:

@@ -1,0 +1,1 @@
+"""SQLite for clients' SQL: what is SQLite's own."""
