@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -30,6 +33,18 @@ def stack(engine: Engine, image: str) -> Iterator[Stack]:
         yield after
     finally:
         after.down("--volumes", "--remove-orphans")
+
+
+def query(stack: Stack, statement: str) -> Any:
+    """Send a statement to /query and return its rows, or None where it has none."""
+    body = json.dumps({"query": statement}).encode()
+    kind = {"Content-Type": "application/json"} | NEWEST_CONTRACT
+    answer = stack.api.request("POST", "/query", body=body, headers=kind)
+    if answer.status == 503:  # nothing was done: the connection went down with PostgreSQL
+        time.sleep(int(answer.headers["retry-after"]))
+        answer = stack.api.request("POST", "/query", body=body, headers=kind)
+    assert answer.status == 200, answer
+    return answer.json()["result"] if answer.headers["content-type"].startswith("application/json") else None
 
 
 def psql(stack: Stack, statement: str) -> str:
@@ -62,15 +77,35 @@ def test_postgresql_publishes_no_port_and_is_confined(stack: Stack) -> None:
     assert stack.engine.docker("exec", stack.container("postgres"), "id", "-u") == "999"
 
 
+def test_sql_is_postgresqls(stack: Stack) -> None:
+    """A statement sent to /query is executed by PostgreSQL, as a role that can do nothing but that."""
+    (row,) = query(stack, "select version() as version, current_user as name")
+    assert row["version"].startswith("PostgreSQL ")
+    attributes = "rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
+    assert psql(stack, f"select {attributes} from pg_roles where rolname = '{row['name']}'") == "f|f|f|f|f"
+
+
 def test_a_table_survives_a_restart_of_postgresql(stack: Stack) -> None:
     """What SQL has written is there after PostgreSQL was killed and started again."""
-    psql(stack, "create table notes (text text)")
-    psql(stack, "insert into notes values ('kept')")
+    assert query(stack, "create table notes (text text)") is None
+    assert query(stack, "insert into notes values ('kept')") is None
     postgres = stack.container("postgres")
     stack.engine.docker("kill", postgres)
     stack.engine.docker("start", postgres)
     wait_until(lambda: stack.health("postgres") == "healthy", "postgres is healthy again")
-    assert psql(stack, "select text from notes").strip() == "kept"
+    assert query(stack, "select text from notes") == [{"text": "kept"}]
+
+
+def test_a_statement_that_takes_all_memory_takes_down_nobody(stack: Stack) -> None:
+    """A process of PostgreSQL has a limit of its own: a statement beyond it fails, and the server goes on."""
+    body = json.dumps({"query": "select length(repeat('x', 1000000000))"}).encode()
+    kind = {"Content-Type": "application/json"} | NEWEST_CONTRACT
+    started = psql(stack, "select pg_postmaster_start_time()")
+    answer = stack.api.request("POST", "/query", body=body, headers=kind)
+    assert answer.status == 422, answer
+    assert "out of memory" in answer.json()["detail"]
+    assert psql(stack, "select pg_postmaster_start_time()") == started
+    assert psql(stack, "select count(*) from pg_stat_activity where state = 'active'") == "1"
 
 
 def test_the_jobs_results_move_to_postgresql(stack: Stack) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from service.settings import Settings
+
 from .rendered import ROOT
 
 FILE = ROOT / "docker-compose.yml"
@@ -100,6 +102,13 @@ def test_redis_loses_nothing_that_it_acknowledged(services: dict[str, dict[str, 
     assert "--appendonly yes --appendfsync always" in command
     assert "--maxmemory-policy noeviction" in command
     assert "redis:/data" in services["redis"]["volumes"]
+
+
+def test_clients_sql_has_a_bound_for_its_memory(services: dict[str, dict[str, Any]]) -> None:
+    """What the statements of `SQL_CONCURRENCY` may take together fits into PostgreSQL's container."""
+    data = services["postgres"]["ulimits"]["data"]
+    assert Settings.from_env({}).sql_concurrency * data <= 1 << 30
+    assert services["postgres"]["mem_limit"] == "2g"
 
 
 def test_images_are_chosen_by_variables(services: dict[str, dict[str, Any]]) -> None:

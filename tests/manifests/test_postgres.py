@@ -17,6 +17,15 @@ def arguments(overlay: Overlay) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words[1::2])
 
 
+def test_a_process_of_the_server_has_a_bound_for_its_memory(overlays: dict[str, Overlay]) -> None:
+    """A statement that wants more fails alone; as many as run at once have room in the container together."""
+    for overlay in ("cloud-postgres", "full"):
+        (container,) = overlays[overlay].pod("postgres").containers
+        shell, option, script, name = container["command"]
+        assert (shell, option, name) == ("sh", "-c", "sh")
+        assert script == 'ulimit -d 262144 && exec docker-entrypoint.sh "$@"'
+
+
 async def test_postgres_runs_with_the_settings_of_the_manifest(overlays: dict[str, Overlay]) -> None:
     """PostgreSQL starts with each setting, shows it, and flushes before it acknowledges."""
     wanted = arguments(overlays["cloud-postgres"])
