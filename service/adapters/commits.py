@@ -1,7 +1,8 @@
 """What a commit makes of a dataset, and when it is refused: the same on every backend, to the byte.
 
-A backend reads a `Head`, asks `check` whether the guard holds, computes the next revision with `replaced`,
-`changed` or `deleted`, and stores it; all in one transaction, or with a compare-and-set on the revision.
+A backend reads a `Head`, asks `check` whether the guard holds, computes the `Commit` with the function that
+is named after what was done, and stores its dataset; all in one transaction, or with a compare-and-set on
+the revision.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from service.domain.errors import (
     RecordNotFound,
     StoreUnavailable,
 )
-from service.ports.storage import Guard, RecordChanged, SchemaChanged
+from service.ports.storage import Commit, Guard, RecordChanged, SchemaChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +32,38 @@ class Head:
     dataset: Dataset | None = None
 
 
-def check(head: Head, guard: Guard) -> None:
-    """Raise what the guard says of the dataset; `guard.idempotency` has been looked at before."""
-    present = head.dataset.revision if head.dataset is not None else 0
-    if guard.exists and not present:
+@dataclass(slots=True)
+class Tally:
+    """What an append did: records added, replaced and ignored, and by how many bytes all have grown."""
+
+    added: int = 0
+    replaced: int = 0
+    ignored: int = 0
+    size_change: int = 0
+
+    def count(self, other: Tally) -> None:
+        """Add what another part of it did."""
+        self.added += other.added
+        self.replaced += other.replaced
+        self.ignored += other.ignored
+        self.size_change += other.size_change
+
+
+def check(head: Head, guard: Guard, *, creates: bool = False) -> None:
+    """Raise `DatasetNotFound` unless the commit creates, and what the guard says of the dataset.
+
+    `guard.idempotency` has been looked at before.
+    """
+    if not creates:
+        present(head)
+    revision = head.dataset.revision if head.dataset is not None else 0
+    if guard.exists and not revision:
         raise PreconditionFailed(f"There is no dataset {head.name!r} any more. Create it first.")
-    if guard.revision is not None and guard.revision != present:
+    if guard.revision is not None and guard.revision != revision:
         raise PreconditionFailed(
-            f"The dataset {head.name!r} is at revision {present}, not {guard.revision}."
+            f"The dataset {head.name!r} is at revision {revision}, not {guard.revision}."
             " Read it anew and decide again.",
-            revision=present,
+            revision=revision,
         )
     version = head.dataset.schema.version if head.dataset is not None else 0
     if guard.schema_version is not None and guard.schema_version != version:
@@ -67,14 +90,60 @@ def replaced(
     *,
     count: int,
     size_bytes: int,
+    first: int | None = None,
     origin: Dataset | None = None,
-) -> Dataset:
-    """Return the revision whose records are all new; its number is that of the generation too.
+) -> Commit:
+    """Return the commit whose records are all new; its revision's number is that of the generation, too.
 
-    `origin` is the revision of another store that it is a copy of.
+    `origin` is the revision of another store that it is a copy of, `first` where its first record stands.
     """
-    if origin is not None:
-        return _restored(head, schema, origin, count=count, size_bytes=size_bytes)
+    if origin is None:
+        dataset = _new(head, schema, now, count=count, size_bytes=size_bytes)
+    else:
+        dataset = _restored(head, schema, origin, count=count, size_bytes=size_bytes)
+    return Commit(dataset, added=count, first_position=(first or 0) if count else None)
+
+
+def appended(head: Head, schema: Schema, now: datetime, tally: Tally) -> Commit:
+    """Return the commit of an append."""
+    dataset = _changed(
+        head,
+        now,
+        schema=schema,
+        added=tally.added,
+        size_change=tally.size_change,
+        edited=tally.replaced > 0,
+    )
+    first = dataset.next_position - tally.added if tally.added else None
+    return Commit(dataset, tally.added, tally.replaced, tally.ignored, first_position=first)
+
+
+def record_put(
+    head: Head, schema: Schema, now: datetime, position: int, *, before: bytes, after: bytes
+) -> Commit:
+    """Return the commit that changes a record."""
+    dataset = _changed(head, now, schema=schema, size_change=len(after) - len(before), edited=True)
+    return Commit(dataset, replaced=1, first_position=position)
+
+
+def record_removed(head: Head, now: datetime, position: int, *, before: bytes) -> Commit:
+    """Return the commit that removes a record."""
+    dataset = _changed(head, now, removed=1, size_change=-len(before), edited=True)
+    return Commit(dataset, removed=1, first_position=position)
+
+
+def schema_put(head: Head, schema: Schema, now: datetime) -> Commit:
+    """Return the commit that changes nothing but the schema."""
+    return Commit(_changed(head, now, schema=schema))
+
+
+def deleted(head: Head) -> Commit:
+    """Return the commit of a deletion, which leaves a name and its revision."""
+    removed = present(head).count
+    return Commit(Dataset(head.name, revision=head.revision + 1), removed=removed)
+
+
+def _new(head: Head, schema: Schema, now: datetime, *, count: int, size_bytes: int) -> Dataset:
     before = head.dataset
     return Dataset(
         name=head.name,
@@ -89,7 +158,7 @@ def replaced(
     )
 
 
-def changed(
+def _changed(
     head: Head,
     now: datetime,
     *,
@@ -99,7 +168,6 @@ def changed(
     size_change: int = 0,
     edited: bool = False,
 ) -> Dataset:
-    """Return the revision after an append or an edit. `size_change` is in bytes."""
     before = present(head)
     return replace(
         before,
@@ -111,11 +179,6 @@ def changed(
         updated=now,
         schema=before.schema if schema is None else _counted(head, schema),
     )
-
-
-def deleted(head: Head) -> Dataset:
-    """Return what a deletion leaves: a name and its revision."""
-    return Dataset(head.name, revision=head.revision + 1)
 
 
 def _restored(head: Head, schema: Schema, origin: Dataset, *, count: int, size_bytes: int) -> Dataset:

@@ -67,19 +67,21 @@ class Gaps:
     """Finds and counts the holes between positions that come in ascending order.
 
     `counts` are the holes of each bucket that has some; of a whole dataset of 10,000,000 records that is at
-    most 39,063 numbers.
+    most 39,063 numbers. `first` is the first position that was taken.
     """
 
-    __slots__ = ("_next", "counts")
+    __slots__ = ("_next", "counts", "first")
 
     def __init__(self) -> None:
         self._next = 0
         self.counts: dict[int, int] = {}
+        self.first: int | None = None
 
     def before(self, position: int) -> range:
         """Return the holes between the last position and this one, which is taken."""
         gap = self.until(position)
         self._next = position + 1
+        self.first = position if self.first is None else self.first
         return gap
 
     def until(self, end: int) -> range:
@@ -100,6 +102,7 @@ class Gaps:
         """Take positions."""
         if positions and positions[0] == self._next and positions[-1] - positions[0] == len(positions) - 1:
             self._next = positions[-1] + 1  # no holes, as in most batches: they ascend, so these are all
+            self.first = positions[0] if self.first is None else self.first
             return
         for position in positions:
             self.before(position)

@@ -44,7 +44,7 @@ def test_schemas_are_the_same_where_their_bytes_are() -> None:
 def test_a_change_needs_a_dataset() -> None:
     """There is nothing to change of a name without a dataset."""
     with pytest.raises(DatasetNotFound, match="'d'"):
-        commits.changed(Head("d", revision=4), NOW)
+        commits.schema_put(Head("d", revision=4), Schema(), NOW)
 
 
 def test_a_long_key_is_cut_in_a_sentence_only() -> None:

@@ -116,14 +116,8 @@ class MemoryDatasets:
             entry.records.records[position] = record
             if key is not None:
                 entry.records.keys[key] = position
-            dataset = commits.changed(
-                entry.head,
-                self._clock.now(),
-                schema=schema,
-                size_change=len(record) - len(before),
-                edited=True,
-            )
-            return Commit(dataset, replaced=1, first_position=position)
+            now = self._clock.now()
+            return commits.record_put(entry.head, schema, now, position, before=before, after=record)
 
         return self._commit(name, guard, change)
 
@@ -135,10 +129,7 @@ class MemoryDatasets:
             before = _at(entry, position)
             commits.check_record(before, guard)
             entry.records.remove(position)
-            dataset = commits.changed(
-                entry.head, self._clock.now(), removed=1, size_change=-len(before), edited=True
-            )
-            return Commit(dataset, removed=1, first_position=position)
+            return commits.record_removed(entry.head, self._clock.now(), position, before=before)
 
         return self._commit(name, guard, change)
 
@@ -147,7 +138,7 @@ class MemoryDatasets:
         await self._state.reach()
 
         def change(entry: Name) -> Commit:
-            return Commit(commits.changed(entry.head, self._clock.now(), schema=schema))
+            return commits.schema_put(entry.head, schema, self._clock.now())
 
         return self._commit(name, guard, change)
 
@@ -156,9 +147,8 @@ class MemoryDatasets:
         await self._state.reach()
 
         def change(entry: Name) -> Commit:
-            removed = commits.present(entry.head).count
             entry.records = Records()
-            return Commit(commits.deleted(entry.head), removed=removed)
+            return commits.deleted(entry.head)
 
         return self._commit(name, guard, change)
 

@@ -107,7 +107,7 @@ class MemoryState:
             if kept is not None and kept.live(now):
                 raise AlreadyCommitted(load_remembered(kept.value))
         before_bytes = 0 if creates else commits.present(entry.head).size_bytes
-        commits.check(entry.head, guard)
+        commits.check(entry.head, guard, creates=creates)
         entry = Name(entry.head, entry.records.copy())
         commit = change(entry)
         self._check_room(commit.dataset.size_bytes - before_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.adapters import commits
+from service.adapters.commits import Tally
 from service.adapters.memory.state import MemoryState, Name, Records
 from service.domain.datasets import Dataset, Schema
 from service.domain.records import Batch
@@ -57,46 +58,30 @@ class MemoryWriter:
             if key is not None and key in entry.records.keys:
                 raise commits.duplicate_key(key)
             entry.records.append(position, record, key)
-        count = len(self._staged)
-        dataset = commits.replaced(
+        return commits.replaced(
             entry.head,
             schema,
             self._clock.now(),
-            count=count,
+            count=len(self._staged),
             size_bytes=sum(len(record) for record, _ in self._staged),
+            first=self._positions[0] if self._positions else None,
             origin=self._origin,
         )
-        return Commit(dataset, added=count, first_position=self._positions[0] if count else None)
 
     def _append(self, entry: Name, schema: Schema) -> Commit:
-        first = position = commits.present(entry.head).next_position
-        replaced = ignored = size_change = 0
+        end, tally = commits.present(entry.head).next_position, Tally()
         for record, key in self._staged:
             at = None if key is None else entry.records.keys.get(key)
             if at is None:
-                entry.records.append(position, record, key)
-                size_change += len(record)
-                position += 1
+                entry.records.append(end + tally.added, record, key)
+                tally.size_change += len(record)
+                tally.added += 1
             elif self._on_conflict is OnConflict.REPLACE:
-                size_change += len(record) - len(entry.records.records[at])
+                tally.size_change += len(record) - len(entry.records.records[at])
                 entry.records.records[at] = record
-                replaced += 1
+                tally.replaced += 1
             elif self._on_conflict is OnConflict.IGNORE:
-                ignored += 1
+                tally.ignored += 1
             else:
                 raise commits.duplicate_key(key or "")
-        dataset = commits.changed(
-            entry.head,
-            self._clock.now(),
-            schema=schema,
-            added=position - first,
-            size_change=size_change,
-            edited=replaced > 0,
-        )
-        return Commit(
-            dataset,
-            added=position - first,
-            replaced=replaced,
-            ignored=ignored,
-            first_position=first if position > first else None,
-        )
+        return commits.appended(entry.head, schema, self._clock.now(), tally)

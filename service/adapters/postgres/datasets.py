@@ -172,11 +172,9 @@ class PostgresDatasets:
                 await link.execute(_PUT, stored.lot, position, record, None if key is None else digest(key))
             except DigestTaken:
                 raise commits.duplicate_key(key or "") from None
-            size_change = len(record) - len(before)
-            dataset = commits.changed(
-                stored.head, self._clock.now(), schema=schema, size_change=size_change, edited=True
-            )
-            return Commit(dataset, replaced=1, first_position=position), stored.lot
+            now = self._clock.now()
+            commit = commits.record_put(stored.head, schema, now, position, before=before, after=record)
+            return commit, stored.lot
 
         return await self._commit(name, guard, change)
 
@@ -187,10 +185,8 @@ class PostgresDatasets:
             before = await self._at(link, stored, position, guard)
             await link.execute(_REMOVE, stored.lot, position)
             await link.execute(_COUNT_HOLE, stored.lot, position)
-            dataset = commits.changed(
-                stored.head, self._clock.now(), removed=1, size_change=-len(before), edited=True
-            )
-            return Commit(dataset, removed=1, first_position=position), stored.lot
+            commit = commits.record_removed(stored.head, self._clock.now(), position, before=before)
+            return commit, stored.lot
 
         return await self._commit(name, guard, change)
 
@@ -198,7 +194,7 @@ class PostgresDatasets:
         """Store another schema under a new revision."""
 
         async def change(_: Link, stored: Stored) -> tuple[Commit, int]:
-            return Commit(commits.changed(stored.head, self._clock.now(), schema=schema)), stored.lot
+            return commits.schema_put(stored.head, schema, self._clock.now()), stored.lot
 
         return await self._commit(name, guard, change)
 
@@ -206,8 +202,7 @@ class PostgresDatasets:
         """Remove the dataset."""
 
         async def change(_: Link, stored: Stored) -> tuple[Commit, int]:
-            removed = commits.present(stored.head).count
-            return Commit(commits.deleted(stored.head), removed=removed), 0
+            return commits.deleted(stored.head), 0
 
         return await self._commit(name, guard, change)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from service.adapters.commits import Tally
 from service.adapters.postgres.connections import Link
 from service.ports.storage import OnConflict
 
@@ -73,25 +72,18 @@ _STEPS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """How many records were added at the end, and by how many bytes all have grown."""
-
-    added: int
-    size_change: int
-
-
 async def merge(
     link: Link, source: str, on_conflict: OnConflict, lot: int, next_position: int, *sent: object
-) -> Merged:
+) -> Tally:
     """Put the records of a source (`SENT`, with its two arrays, or `STAGED`) behind those of a lot.
 
-    Within a transaction that has locked the dataset. Raises `DigestTaken` where conflicts fail, of the first
+    Within a transaction that has locked the dataset. What was not added was replaced or ignored, all of it:
+    that is the caller's to count. Raises `DigestTaken` where conflicts fail, of the first
     record in order whose key is there already.
     """
-    added = size_change = 0
+    tally = Tally()
     for query, adds in _STEPS[on_conflict]:
         row = await link.one(query.format(source=source), lot, next_position, *sent)
-        added += row["count"] if adds else 0
-        size_change += row["size_change"]
-    return Merged(added, size_change)
+        tally.added += row["count"] if adds else 0
+        tally.size_change += row["size_change"]
+    return tally

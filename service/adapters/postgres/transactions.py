@@ -71,9 +71,7 @@ async def lock(link: Link, name: str, guard: Guard, now: datetime, *, creates: b
         if remembered is not None:
             raise AlreadyCommitted(remembered)
     stored = Stored(Head(name)) if row is None else Stored.of(row)
-    if not creates:
-        commits.present(stored.head)
-    commits.check(stored.head, guard)
+    commits.check(stored.head, guard, creates=creates)
     return stored
 
 

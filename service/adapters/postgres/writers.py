@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from itertools import count, repeat
 
 from service.adapters import commits
+from service.adapters.commits import Tally
 from service.adapters.postgres import merging, transactions
 from service.adapters.postgres.connections import Connections, Lane, Link
 from service.adapters.postgres.errors import DigestTaken
-from service.adapters.postgres.merging import Merged
 from service.adapters.postgres.rows import digest
 from service.adapters.ranks import BUCKET, GROUP, Gaps
+from service.adapters.steps import Steps
 from service.domain.datasets import Dataset, Schema
-from service.domain.errors import AeroliteError, StoreUnavailable
 from service.domain.records import Batch
 from service.ports.clock import Clock
 from service.ports.storage import NO_GUARD, Commit, Guard, OnConflict
@@ -39,11 +39,11 @@ class PostgresWriter(ABC):
         self._held: Batch | None = None
         self._count = 0
         self._size_bytes = 0
-        self._failure: AeroliteError | None = None
+        self._steps = Steps()
 
     async def add(self, batch: Batch) -> None:
         """Stage records."""
-        with self._only_while_sound():
+        with self._steps.step():
             if self._count == 0:
                 self._held = batch
             else:
@@ -53,11 +53,10 @@ class PostgresWriter(ABC):
                 await self._stage(self._link, batch, self._count)
             self._count += len(batch.records)
             self._size_bytes += sum(map(len, batch.records))
-        self._failure = None
 
     async def commit(self, schema: Schema, guard: Guard = NO_GUARD) -> Commit:
         """Make what was staged the new revision."""
-        with self._only_while_sound():
+        with self._steps.step(last=True):
             if self._link is None:
                 return await self._commit(await self._begin(Lane.WRITE, transactions.BEGIN), schema, guard)
             await self._link.execute(transactions.STAGED)
@@ -81,18 +80,6 @@ class PostgresWriter(ABC):
         await link.execute(statement)
         return link
 
-    @contextmanager
-    def _only_while_sound(self) -> Iterator[None]:
-        """Refuse to go on after an error, with the same error, or after a commit or a cancelled step."""
-        if self._failure is not None:
-            raise self._failure
-        self._failure = StoreUnavailable("This write has ended or was cut off. Send it again.")
-        try:
-            yield
-        except AeroliteError as error:
-            self._failure = error
-            raise
-
 
 class ReplaceWriter(PostgresWriter):
     """Fills a lot of its own, to which the commit then points."""
@@ -108,7 +95,6 @@ class ReplaceWriter(PostgresWriter):
         super().__init__(connections, clock, name, stack)
         self._origin = origin
         self._gaps = Gaps()
-        self._first: int | None = None
         self._lot = 0
 
     async def _stage(self, link: Link, batch: Batch, first: int) -> None:
@@ -117,7 +103,6 @@ class ReplaceWriter(PostgresWriter):
         positions = count(first) if batch.positions is None else batch.positions
         if batch.positions:
             self._gaps.add(batch.positions)
-            self._first = batch.positions[0] if self._first is None else self._first
         try:
             await link.copy(
                 ("aerolite", "records"),
@@ -134,11 +119,15 @@ class ReplaceWriter(PostgresWriter):
         lot = await self._own_lot(link)
         if self._origin is not None:
             await self._count_gaps(link, lot, self._origin.next_position)
-        dataset = commits.replaced(
-            before.head, schema, now, count=self._count, size_bytes=self._size_bytes, origin=self._origin
+        commit = commits.replaced(
+            before.head,
+            schema,
+            now,
+            count=self._count,
+            size_bytes=self._size_bytes,
+            first=self._gaps.first,
+            origin=self._origin,
         )
-        first = (self._first or 0) if self._count else None
-        commit = Commit(dataset, added=self._count, first_position=first)
         return await transactions.store(link, before, commit, lot, guard, now)
 
     async def _count_gaps(self, link: Link, lot: int, end: int) -> None:
@@ -185,34 +174,21 @@ class AppendWriter(PostgresWriter):
         now = self._clock.now()
         before = await transactions.lock(link, self._name, guard, now)
         first = commits.present(before.head).next_position
-        merged = await self._merge(link, before.lot, first)
-        rest = self._count - merged.added
-        replaced = rest if self._on_conflict is OnConflict.REPLACE else 0
-        dataset = commits.changed(
-            before.head,
-            now,
-            schema=schema,
-            added=merged.added,
-            size_change=merged.size_change,
-            edited=replaced > 0,
-        )
-        commit = Commit(
-            dataset,
-            added=merged.added,
-            replaced=replaced,
-            ignored=rest - replaced,
-            first_position=first if merged.added else None,
-        )
+        tally = await self._merge(link, before.lot, first)
+        rest = self._count - tally.added
+        tally.replaced = rest if self._on_conflict is OnConflict.REPLACE else 0
+        tally.ignored = rest - tally.replaced
+        commit = commits.appended(before.head, schema, now, tally)
         return await transactions.store(link, before, commit, before.lot, guard, now)
 
-    async def _merge(self, link: Link, lot: int, first: int) -> Merged:
+    async def _merge(self, link: Link, lot: int, first: int) -> Tally:
         if self._link is not None:
             return await self._merge_staged(link, lot, first)
         if self._held is None:
-            return Merged(0, 0)
+            return Tally()
         return await self._merge_held(link, self._held, lot, first)
 
-    async def _merge_held(self, link: Link, held: Batch, lot: int, first: int) -> Merged:
+    async def _merge_held(self, link: Link, held: Batch, lot: int, first: int) -> Tally:
         on_conflict = OnConflict.FAIL if held.keys is None else self._on_conflict
         keys = [None] * len(held.records) if held.keys is None else await _digests(held.keys)
         sent = (keys, list(held.records))
@@ -221,7 +197,7 @@ class AppendWriter(PostgresWriter):
         except DigestTaken as taken:
             raise commits.duplicate_key(_key_of(held, taken.digest)) from None
 
-    async def _merge_staged(self, link: Link, lot: int, first: int) -> Merged:
+    async def _merge_staged(self, link: Link, lot: int, first: int) -> Tally:
         on_conflict = self._on_conflict if self._keyed else OnConflict.FAIL
         await link.execute("ANALYZE pg_temp.staged; SAVEPOINT merging")
         try:

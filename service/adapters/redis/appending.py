@@ -183,8 +183,8 @@ class Append:
 
     async def _commit_under(self, held: Lease, schema: Schema, guard: Guard) -> Commit:
         entry = await self._committer.look(self._name, guard)
-        dataset = commits.present(entry.head)
         commits.check(entry.head, guard)
+        dataset = commits.present(entry.head)
         async with self._placing(held, entry) as where:
             total = Placement()
             async for batch in self._spool.batches():
@@ -227,14 +227,5 @@ class Append:
         commands: Sequence[Command],
         fence: Fence = NO_FENCE,
     ) -> Change:
-        dataset = commits.changed(
-            entry.head,
-            self._committer.now(),
-            schema=schema,
-            added=placed.added,
-            size_change=placed.size_change,
-            edited=placed.replaced > 0,
-        )
-        first = dataset.next_position - placed.added if placed.added else None
-        commit = Commit(dataset, placed.added, placed.replaced, placed.ignored, first_position=first)
-        return Change(commit, [*write_entry(self._keys, entry, dataset, body), *commands], fence)
+        commit = commits.appended(entry.head, schema, self._committer.now(), placed)
+        return Change(commit, [*write_entry(self._keys, entry, commit.dataset, body), *commands], fence)

@@ -112,21 +112,16 @@ class RedisDatasets:
                 owner = (await owners(self._wire, keys, entry.body, end, [key])).get(key)
                 if owner is not None and owner.position != position:
                     raise commits.duplicate_key(key)
-            dataset = commits.changed(
-                entry.head,
-                self._committer.now(),
-                schema=schema,
-                size_change=len(record) - len(before),
-                edited=True,
-            )
+            now = self._committer.now()
+            commit = commits.record_put(entry.head, schema, now, position, before=before, after=record)
             hint = None if key is None else index_entry(key)
             commands: list[Command] = [
-                *write_entry(keys, entry, dataset, entry.body),
+                *write_entry(keys, entry, commit.dataset, entry.body),
                 ("LSET", keys.bucket(entry.body, position), position % BUCKET, pack_row(record, hint)),
             ]
             if hint is not None:
                 commands.append(("HSET", keys.index(entry.body, hint), hint, position))
-            return Change(Commit(dataset, replaced=1, first_position=position), commands)
+            return Change(commit, commands)
 
         return await self._committer.commit(name, guard, change)
 
@@ -136,18 +131,16 @@ class RedisDatasets:
 
         async def change(entry: Entry) -> Change:
             before = await self._at(entry, position, guard)
-            dataset = commits.changed(
-                entry.head, self._committer.now(), removed=1, size_change=-len(before), edited=True
-            )
+            commit = commits.record_removed(entry.head, self._committer.now(), position, before=before)
             commands: list[Command] = [
                 # First what takes no memory: Redis then runs the rest, too, where its memory is full.
                 ("LTRIM", keys.bucket(entry.body, position), 0, -1),
                 ("LSET", keys.bucket(entry.body, position), position % BUCKET, ""),
                 ("SETBIT", keys.holes(entry.body), position, 1),
                 ("HINCRBY", keys.groups(entry.body), group_of(position), 1),
-                *write_entry(keys, entry, dataset, entry.body),
+                *write_entry(keys, entry, commit.dataset, entry.body),
             ]
-            return Change(Commit(dataset, removed=1, first_position=position), commands)
+            return Change(commit, commands)
 
         return await self._committer.commit(name, guard, change)
 
@@ -156,8 +149,8 @@ class RedisDatasets:
         keys = self._heads.keys(name)
 
         async def change(entry: Entry) -> Change:
-            dataset = commits.changed(entry.head, self._committer.now(), schema=schema)
-            return Change(Commit(dataset), write_entry(keys, entry, dataset, entry.body))
+            commit = commits.schema_put(entry.head, schema, self._committer.now())
+            return Change(commit, write_entry(keys, entry, commit.dataset, entry.body))
 
         return await self._committer.commit(name, guard, change)
 
@@ -167,10 +160,9 @@ class RedisDatasets:
         await self._committer.litter(name)
 
         async def change(entry: Entry) -> Change:
-            removed = commits.present(entry.head).count
-            dataset = commits.deleted(entry.head)
-            commands = [*forget_entry(keys, entry, dataset), *retire(self._committer, keys, entry)]
-            return Change(Commit(dataset, removed=removed), commands)
+            commit = commits.deleted(entry.head)
+            commands = [*forget_entry(keys, entry, commit.dataset), *retire(self._committer, keys, entry)]
+            return Change(commit, commands)
 
         return await self._committer.commit(name, guard, change, token=ANY_TOKEN)
 

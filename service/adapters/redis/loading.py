@@ -112,7 +112,6 @@ class Replacement:
         self._index = PendingIndex(committer.wire, self._keys, staging.body)
         self._origin = origin
         self._gaps = Gaps()
-        self._first: int | None = None
         self._end = 0
         self._count = 0
         self._size_bytes = 0
@@ -129,7 +128,6 @@ class Replacement:
             runs = [(rows, [])] if step.positions is None else spread(self._gaps, positions, rows)
             for run, holes in runs:
                 await self._push(run, holes)
-            self._first = positions[0] if self._first is None else self._first
             self._count += len(rows)
             self._size_bytes += sum(map(len, step.records))
             if self._index.full:
@@ -180,24 +178,24 @@ class Replacement:
         if self._origin is not None:
             await self._hollow_end(self._origin.next_position)
         await self._staging.settled()
-        committer, keys, count = self._committer, self._keys, self._count
+        committer, keys = self._committer, self._keys
 
         async def change(entry: Entry) -> Change:
-            dataset = commits.replaced(
+            commit = commits.replaced(
                 entry.head,
                 schema,
                 committer.now(),
-                count=count,
+                count=self._count,
                 size_bytes=self._size_bytes,
+                first=self._gaps.first,
                 origin=self._origin,
             )
             commands = [
-                *write_entry(keys, entry, dataset, self._staging.body),
+                *write_entry(keys, entry, commit.dataset, self._staging.body),
                 ("HDEL", keys.meta, "staged"),
                 ("HDEL", keys.staged, self._staging.body),
                 *retire(committer, keys, entry),
             ]
-            commit = Commit(dataset, added=count, first_position=(self._first or 0) if count else None)
             return Change(commit, commands, self._staging.fence)
 
         commit = await committer.commit(self._name, guard, change, creates=True, token=ANY_TOKEN)

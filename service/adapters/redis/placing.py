@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from service.adapters import commits
+from service.adapters.commits import Tally
 from service.adapters.ranks import BUCKET
 from service.adapters.redis.connections import Wire
 from service.adapters.redis.layout import Keys, index_entry, pack_row, unpack_row
@@ -20,21 +21,10 @@ STEP_RECORDS = 1000
 
 
 @dataclass(slots=True)
-class Placement:
+class Placement(Tally):
     """The commands that put records in their places, and what they do."""
 
     commands: list[Command] = field(default_factory=list)
-    added: int = 0
-    replaced: int = 0
-    ignored: int = 0
-    size_change: int = 0
-
-    def count(self, other: Placement) -> None:
-        """Add what another placement does."""
-        self.added += other.added
-        self.replaced += other.replaced
-        self.ignored += other.ignored
-        self.size_change += other.size_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +64,11 @@ async def place(
 ) -> Placement:
     """Plan to put records at `end` and behind. Raises `DuplicateKey` where conflicts fail."""
     if batch.keys is None:
-        size_bytes = sum(map(len, batch.records))
-        return Placement(push(keys, body, end, batch.records), len(batch.records), size_change=size_bytes)
+        return Placement(
+            added=len(batch.records),
+            size_change=sum(map(len, batch.records)),
+            commands=push(keys, body, end, batch.records),
+        )
     known = await owners(wire, keys, body, end, batch.keys)
     placement = Placement()
     fresh: list[bytes] = []

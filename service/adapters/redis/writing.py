@@ -108,9 +108,7 @@ class Committer:
         deadline = asyncio.get_running_loop().time() + self.wait_s
         entry = await self.look(name, guard)
         while True:
-            if not creates:
-                commits.present(entry.head)
-            commits.check(entry.head, guard)
+            commits.check(entry.head, guard, creates=creates)
             planned = await change(entry)
             await self._announce(name, entry)
             status, *rest = await self.apply(

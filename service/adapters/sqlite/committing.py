@@ -33,9 +33,7 @@ class Committer:
         def work(connection: sqlite3.Connection) -> Commit:
             self._check_first(connection, name, guard.idempotency)
             stored = load(connection, name)
-            if not creates:
-                commits.present(stored.head)
-            commits.check(stored.head, guard)
+            commits.check(stored.head, guard, creates=creates)
             commit, shelf = change(connection, stored)
             save(connection, stored, commit.dataset, shelf)
             if stored.shelf != shelf:

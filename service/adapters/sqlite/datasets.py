@@ -174,14 +174,9 @@ class SqliteDatasets:
                 "UPDATE records SET key = ?, record = ? WHERE id = ?",
                 (None if key is None else key_bytes(key), record, first_id(stored.shelf) + position),
             )
-            dataset = commits.changed(
-                stored.head,
-                self._clock.now(),
-                schema=schema,
-                size_change=len(record) - len(before),
-                edited=True,
-            )
-            return Commit(dataset, replaced=1, first_position=position), stored.shelf
+            now = self._clock.now()
+            commit = commits.record_put(stored.head, schema, now, position, before=before, after=record)
+            return commit, stored.shelf
 
         return await self._committer.commit(name, guard, change)
 
@@ -194,10 +189,8 @@ class SqliteDatasets:
             id_ = first_id(stored.shelf) + position
             connection.execute("DELETE FROM records WHERE id = ?", (id_,))
             count_hole(connection, stored.shelf, position)
-            dataset = commits.changed(
-                stored.head, self._clock.now(), removed=1, size_change=-len(before), edited=True
-            )
-            return Commit(dataset, removed=1, first_position=position), stored.shelf
+            commit = commits.record_removed(stored.head, self._clock.now(), position, before=before)
+            return commit, stored.shelf
 
         return await self._committer.commit(name, guard, change)
 
@@ -205,8 +198,7 @@ class SqliteDatasets:
         """Store another schema under a new revision."""
 
         def change(_: sqlite3.Connection, stored: Stored) -> tuple[Commit, int]:
-            dataset = commits.changed(stored.head, self._clock.now(), schema=schema)
-            return Commit(dataset), stored.shelf
+            return commits.schema_put(stored.head, schema, self._clock.now()), stored.shelf
 
         return await self._committer.commit(name, guard, change)
 
@@ -214,8 +206,7 @@ class SqliteDatasets:
         """Remove the dataset."""
 
         def change(_: sqlite3.Connection, stored: Stored) -> tuple[Commit, int]:
-            removed = commits.present(stored.head).count
-            return Commit(commits.deleted(stored.head), removed=removed), 0
+            return commits.deleted(stored.head), 0
 
         return await self._committer.commit(name, guard, change)
 

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, repeat
-from typing import NamedTuple
 
 from service.adapters import commits
+from service.adapters.commits import Tally
 from service.adapters.sqlite.heads import first_id, key_bytes, key_text
 from service.domain.records import Batch
 
@@ -72,15 +72,6 @@ def _insert(connection: sqlite3.Connection, table: str, rows: list[Row]) -> None
         raise commits.duplicate_key(key_text(row[1])) from None
 
 
-class Moved(NamedTuple):
-    """What an append did to the records."""
-
-    added: int = 0
-    replaced: int = 0
-    ignored: int = 0
-    size_change: int = 0
-
-
 def move_all(connection: sqlite3.Connection, source: int, count: int, shelf: int, position: int) -> None:
     """Put the `count` records staged on `source` on a shelf, from a position on; keys must be new."""
     first, target = first_id(source), first_id(shelf) + position
@@ -124,10 +115,9 @@ def merge(
     rows: Iterable[tuple[bytes | None, bytes]],
     *,
     replaces: bool,
-) -> Moved:
+) -> Tally:
     """Put records on a shelf from a position on; one whose key is there replaces that, or is ignored."""
-    first = next_id = first_id(shelf) + position
-    replaced = ignored = size_change = 0
+    next_id, tally = first_id(shelf) + position, Tally()
     for key, record in rows:
         found = (
             key is not None
@@ -140,11 +130,12 @@ def merge(
                 "INSERT INTO records (id, key, record) VALUES (?, ?, ?)", (next_id, key, record)
             )
             next_id += 1
-            size_change += len(record)
+            tally.added += 1
+            tally.size_change += len(record)
         elif replaces:
             connection.execute("UPDATE records SET record = ? WHERE id = ?", (record, found[0]))
-            replaced += 1
-            size_change += len(record) - found[1]
+            tally.replaced += 1
+            tally.size_change += len(record) - found[1]
         else:
-            ignored += 1
-    return Moved(next_id - first, replaced, ignored, size_change)
+            tally.ignored += 1
+    return tally

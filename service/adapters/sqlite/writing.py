@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 
 from service.adapters import commits
+from service.adapters.commits import Tally
 from service.adapters.ranks import Gaps
 from service.adapters.sqlite import inserting, shelves
 from service.adapters.sqlite.committing import Committer
 from service.adapters.sqlite.heads import Stored, count_gaps
-from service.adapters.sqlite.inserting import Moved
+from service.adapters.steps import Steps
 from service.domain.datasets import Dataset, Schema
-from service.domain.errors import AeroliteError, StoreError, StoreUnavailable
+from service.domain.errors import StoreError
 from service.domain.records import Batch
 from service.ports.storage import NO_GUARD, Commit, Guard, OnConflict
 
@@ -43,22 +43,20 @@ class SqliteWriter:
         self._on_conflict = on_conflict
         self._origin = origin
         self._gaps = Gaps()
-        self._first: int | None = None
         self._waiting: list[Batch] = []
         self._waiting_bytes = 0
         self._keyed = False
         self._shelf = 0
         self._staged = 0
         self._staged_bytes = 0
-        self._failure: AeroliteError | None = None
+        self._steps = Steps()
 
     async def add(self, batch: Batch) -> None:
         """Stage records behind those added before."""
-        with self._unbroken():
+        with self._steps.step():
             self._waiting.append(batch)
             if batch.positions:
                 self._gaps.add(batch.positions)
-                self._first = batch.positions[0] if self._first is None else self._first
             self._keyed = self._keyed or batch.keys is not None
             self._waiting_bytes += sum(map(len, batch.records))
             if self._waiting_bytes >= STAGE_BYTES:
@@ -67,7 +65,7 @@ class SqliteWriter:
     async def commit(self, schema: Schema, guard: Guard = NO_GUARD) -> Commit:
         """Make what was staged the new revision."""
         change = self._replace if self._on_conflict is None else self._append
-        with self._unbroken():
+        with self._steps.step(last=True):
             commit = await self._committer.commit(
                 self._name,
                 guard,
@@ -85,19 +83,6 @@ class SqliteWriter:
             # Where the store does not answer, the lease runs out.
             with suppress(StoreError):
                 await self._committer.database.write(partial(shelves.drop, shelf=self._shelf))
-
-    @contextmanager
-    def _unbroken(self) -> Iterator[None]:
-        """Refuse to go on after an error, or after a cancellation that left open what was done."""
-        if self._failure is not None:
-            raise self._failure
-        self._failure = StoreUnavailable("The write was broken off. Send it again.")
-        try:
-            yield
-        except AeroliteError as error:
-            self._failure = error
-            raise
-        self._failure = None
 
     async def _flush(self) -> None:
         self._shelf = await self._committer.database.write(self._stage)
@@ -135,39 +120,29 @@ class SqliteWriter:
             shelves.publish(connection, self._shelf)
         shelf = self._shelf or shelves.fill(connection)
         self._put_waiting(connection, shelf, self._staged, inserting.insert)
-        now, count = self._committer.clock.now(), self._count
         if self._origin is not None:
             self._gaps.until(self._origin.next_position)
             count_gaps(connection, shelf, self._gaps)
-        dataset = commits.replaced(
-            stored.head, schema, now, count=count, size_bytes=self._size_bytes, origin=self._origin
+        commit = commits.replaced(
+            stored.head,
+            schema,
+            self._committer.clock.now(),
+            count=self._count,
+            size_bytes=self._size_bytes,
+            first=self._gaps.first,
+            origin=self._origin,
         )
-        return Commit(dataset, added=count, first_position=(self._first or 0) if count else None), shelf
+        return commit, shelf
 
     def _append(self, connection: sqlite3.Connection, stored: Stored, schema: Schema) -> tuple[Commit, int]:
         now, first = self._committer.clock.now(), commits.present(stored.head).next_position
         if self._shelf:
             shelves.renew(connection, self._shelf, now)
-        moved = self._move(connection, stored.shelf, first)
+        tally = self._move(connection, stored.shelf, first)
         shelves.drop(connection, self._shelf)
-        dataset = commits.changed(
-            stored.head,
-            now,
-            schema=schema,
-            added=moved.added,
-            size_change=moved.size_change,
-            edited=moved.replaced > 0,
-        )
-        commit = Commit(
-            dataset,
-            added=moved.added,
-            replaced=moved.replaced,
-            ignored=moved.ignored,
-            first_position=first if moved.added else None,
-        )
-        return commit, stored.shelf
+        return commits.appended(stored.head, schema, now, tally), stored.shelf
 
-    def _move(self, connection: sqlite3.Connection, shelf: int, position: int) -> Moved:
+    def _move(self, connection: sqlite3.Connection, shelf: int, position: int) -> Tally:
         settles = self._on_conflict in {OnConflict.REPLACE, OnConflict.IGNORE}
         if settles and self._keyed:
             rows = inserting.rows_of(connection, self._shelf, self._staged, self._waiting)
@@ -176,4 +151,4 @@ class SqliteWriter:
             )
         inserting.move_all(connection, self._shelf, self._staged, shelf, position)
         self._put_waiting(connection, shelf, position + self._staged, inserting.insert)
-        return Moved(added=self._count, size_change=self._size_bytes)
+        return Tally(added=self._count, size_change=self._size_bytes)
