@@ -23,6 +23,10 @@ declared for what it converts and bound to the operations it applies to:
         description = "…"
         values_as_loaded = frozenset({"data.read"})      # before this change, values were not typed
 
+    class Grams(Change):
+        description = "…"
+        lenses = {"data.read": (Rename("grams", "mass (g)"),)}   # downward, per record: its columns
+
 After Cadwyn's version changes, whose instructions fail at import too; but a request walks no list here.
 """
 
@@ -35,6 +39,7 @@ from typing import Any, ClassVar
 
 from service.contracts.declarations import Before, Operation
 from service.contracts.messages import Body, Document, Query, Records, Reply
+from service.lenses.operations import AnyOperation
 
 
 class DeclarationError(Exception):
@@ -84,18 +89,24 @@ class Change:
 
     `description` is for clients and stands in the changelog. `before` says how operations were declared
     (parameters, answers) until then. `values_as_loaded` names the operations whose values were not typed.
+    `lenses` are, by operation, the column operations that lead records back to how they were seen until then:
+    in rows, in the header of a CSV, in filters, `sort`, `fields` and groups. An operation whose column a
+    dataset has not, or whose new name it has already, is passed over.
     """
 
     description: ClassVar[str]
     before: ClassVar[Mapping[str, Before]] = {}
     values_as_loaded: ClassVar[frozenset[str]] = frozenset()
+    lenses: ClassVar[Mapping[str, tuple[AnyOperation, ...]]] = {}
 
     def __init_subclass__(cls) -> None:
         """Check what can be checked without the operations."""
         if not getattr(cls, "description", "").strip():
             raise DeclarationError(f"{cls.__name__} has no description: say what changed, for clients.")
-        if not (cls.converters() or cls.before or cls.values_as_loaded):
-            raise DeclarationError(f"{cls.__name__} changes nothing: give it a converter or a `before`.")
+        if not (cls.converters() or cls.before or cls.values_as_loaded or cls.lenses):
+            raise DeclarationError(
+                f"{cls.__name__} changes nothing: give it a converter, lenses or a `before`."
+            )
 
     @classmethod
     def converters(cls) -> tuple[Converter, ...]:
@@ -106,7 +117,7 @@ class Change:
     def touched(cls) -> frozenset[str]:
         """Return the ids of the operations that the change is bound to."""
         bound = {name for converter in cls.converters() for name in converter.operations}
-        return frozenset(bound | set(cls.before) | cls.values_as_loaded)
+        return frozenset(bound | set(cls.before) | cls.values_as_loaded | set(cls.lenses))
 
 
 def check(change: type[Change], operations: Mapping[str, Operation]) -> None:
@@ -135,6 +146,11 @@ def _check_names(change: type[Change], operations: Mapping[str, Operation]) -> N
     for name in sorted(change.values_as_loaded):
         if not operations[name].streamed:
             raise DeclarationError(f"{change.__name__}: {name!r} serves no records that could be typed.")
+    for name, lenses in sorted(change.lenses.items()):
+        if not operations[name].columns:
+            raise DeclarationError(f"{change.__name__}: {name!r} reads no columns that a lens could lead.")
+        if not lenses:
+            raise DeclarationError(f"{change.__name__}: the lenses of {name!r} are none; leave them out.")
 
 
 def _check_kind(change: type[Change], kind: Kind, operation: Operation) -> None:

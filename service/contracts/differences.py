@@ -79,7 +79,7 @@ def is_breaking(registry: Registry, contract: Contract, change: type[Change]) ->
 
     Additive is: headers that came, media types and parameters that came, a default of a parameter that came.
     """
-    if change.values_as_loaded:
+    if change.values_as_loaded or change.lenses:
         return True
     for converter in change.converters():
         if converter.kind in {Kind.DOCUMENT, Kind.ENVELOPE}:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.lenses.operations import AnyOperation
+
 MAX_PAGE = 10_000
 DEFAULT_PAGE = 100
 
@@ -19,6 +21,7 @@ class Query:
 
     `default_limit` and `max_limit` count records; None is all of them and no bound. `filters` are those
     that are no parameter and may be a condition on a column; `known` are the names of all parameters.
+    `lenses` lead the columns that the query names, and the records of its answer, back to the contract's.
     """
 
     parameters: dict[str, str]
@@ -26,6 +29,7 @@ class Query:
     max_limit: int | None = MAX_PAGE
     filters: tuple[tuple[str, str], ...] = ()
     known: tuple[str, ...] = ()
+    lenses: tuple[AnyOperation, ...] = ()
 
 
 @dataclass(slots=True)

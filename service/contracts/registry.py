@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from service.contracts.changes import Change, Converter, DeclarationError, Kind, check
 from service.contracts.declarations import Operation
 from service.contracts.messages import Query, Reply
+from service.lenses.operations import AnyOperation
 
 # It stands in a header and in HTML.
 _URL = re.compile(r"https?://[!#-;=?-~]+", re.ASCII)
@@ -60,12 +61,14 @@ class Chain:
     """All that lies between one contract and the newest for one operation, as one function each way.
 
     `operation` is the declaration of that day. `typed` says whether its values are typed before encoding.
+    `lenses` lead its records back, those of the newest change first; `upgrade` hands them to the query.
     """
 
     operation: Operation
     upgrade: Callable[[Query], None]
     downgrade: Callable[[Reply], None]
     typed: bool
+    lenses: tuple[AnyOperation, ...] = ()
 
 
 class Registry:
@@ -140,7 +143,7 @@ class Registry:
         for operation in self.operations.values():
             chain = Chain(operation, _nothing, _nothing, typed=True)
             for contract in reversed(self.contracts):
-                chains[contract.date, operation.id] = chain
+                chains[contract.date, operation.id] = _handing_lenses(chain)
                 for change in reversed(contract.changes):
                     chain = _extend(chain, change)
         return chains
@@ -169,7 +172,18 @@ def _extend(chain: Chain, change: type[Change]) -> Chain:
         upgrade=upgrade,
         downgrade=downgrade,
         typed=chain.typed and operation.id not in change.values_as_loaded,
+        lenses=(*chain.lenses, *change.lenses.get(operation.id, ())),
     )
+
+
+def _handing_lenses(chain: Chain) -> Chain:
+    if not chain.lenses:
+        return chain
+
+    def hand(query: Query) -> None:
+        query.lenses = chain.lenses
+
+    return replace(chain, upgrade=_both(chain.upgrade, hand))
 
 
 def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callable[[Any], None]:

@@ -116,11 +116,12 @@ def _own_operations(
     for operation in registry.operations.values():
         chain = registry.chain(operation.id, contract)
         if operation.path in _BY_DATASET:
-            described = _operation(chain, contract, dataset)
+            # What a contract's lenses show has no schema here: the general one holds.
+            described = _operation(chain, contract, None if chain.lenses else dataset)
             described["operationId"] += f".{dataset.name}"
             described["parameters"] = [one for one in described["parameters"] if not _names_dataset(one)]
             yield operation.path.replace("{name}", dataset.name), operation.method.lower(), described
-        elif operation.id == "data.read" and dataset.name == DATA:
+        elif operation.id == "data.read" and dataset.name == DATA and not chain.lenses:
             yield operation.path, operation.method.lower(), _operation(chain, contract, dataset)
 
 

@@ -37,7 +37,7 @@ class Pages:
             raise InvalidParameter("facet", "Facets stand in JSON pages only.", valid=["format=json"])
         selection = parameters.selection(query)
         page = await ask.stack.enter_async_context(self._open(ask, name, asked, selection))
-        view = self._views.of(page.dataset, ask.day)
+        view = self._views.of(page.dataset, ask.day, query.lenses)
         fields = parameters.fields(query, view.columns)
         following = None if page.next is None else next_link(ask, "after", encode(page.next))
         shown = None if fields is None else list(fields)

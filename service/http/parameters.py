@@ -65,6 +65,7 @@ def asked(query: Query) -> Asked:
         sort=names_of("sort", parameters["sort"]) if "sort" in parameters else (),
         facets=names_of("facet", parameters["facet"]) if "facet" in parameters else (),
         known=query.known,
+        lenses=query.lenses,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import NamedTuple, Self
 
@@ -13,6 +14,8 @@ from service.domain.datasets import Schema
 from service.domain.errors import InvalidContent, InvalidParameter
 from service.domain.wording import pointer, quoted
 from service.lenses.change import draft_of, read_changes
+from service.lenses.draft import Refused
+from service.lenses.operations import AnyOperation
 from service.lenses.seen import Passage, Seen
 from service.lenses.steps import Fits
 
@@ -64,8 +67,12 @@ class View:
         self._places = {} if version is None else {each.name: at for at, each in enumerate(self.seen)}
 
     @classmethod
-    def compile(cls, schema: Schema, visible: int, fits: Fits) -> Self:
-        """Return the view of clients that see the first `visible` of a dataset's changes."""
+    def compile(cls, schema: Schema, visible: int, fits: Fits, then: Sequence[AnyOperation] = ()) -> Self:
+        """Return the view of clients that see the first `visible` of a dataset's changes.
+
+        `then` are what a contract has otherwise, applied last; an operation that cannot be, since its column
+        is not there or the new name is taken, is passed over.
+        """
         changes = read_changes(schema)
         draft = draft_of(schema.columns, changes, key=schema.key, fits=fits)
         for change in changes:
@@ -79,6 +86,13 @@ class View:
             change.apply(draft)
             if number == visible:
                 seen = dict(draft.seen)
+        if then:
+            led = draft_of(schema.columns, changes, key=None, fits=fits)
+            led.seen, led.strict = dict(seen), True
+            for operation in then:
+                with suppress(Refused):
+                    operation.apply(led)
+            seen = led.seen
         version = changes[visible - 1].date if visible else None
         return cls(schema, seen, names=draft.names, bound=draft.bound, version=version)
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 from service.domain.columns import Column, ColumnType
 from service.domain.datasets import Dataset
 from service.domain.errors import InvalidParameter
+from service.lenses.operations import AnyOperation
 from service.ports.engine import (
     Aggregate,
     Behind,
@@ -45,7 +46,8 @@ class Asked:
 
     `filters` are names and values of query parameters, `sort` names of which one with `-` in front sorts
     downwards, `facets` names of columns. `known` are the names of the operation's other parameters, for
-    errors. `file` asks for what only the engine can make.
+    errors. `file` asks for what only the engine can make. `lenses` are what the client's contract has
+    otherwise than the columns.
     """
 
     filters: tuple[tuple[str, str], ...] = ()
@@ -53,6 +55,7 @@ class Asked:
     facets: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
     file: bool = False
+    lenses: tuple[AnyOperation, ...] = ()
 
     @property
     def plain(self) -> bool:
@@ -117,7 +120,7 @@ class Questions:
         Raises `DatasetNotFound`, `InvalidParameter`, `UnknownColumn`, `InvalidCursor`, and what the engine
         raises.
         """
-        async with self._held(name, day, partial(resolve, asked)) as (snapshot, view, question):
+        async with self._held(name, day, asked, partial(resolve, asked)) as (snapshot, view, question):
             place = fingerprint(asked, view)
             check_cursor(snapshot.dataset, selection.after, place)
             page = await self._page(snapshot, question, asked, selection, place)
@@ -127,7 +130,8 @@ class Questions:
 
     async def aggregate(self, name: str, asked: Asked, grouping: Grouping, day: date | None = None) -> Groups:
         """Return the groups of what matches. Raises what `open` raises."""
-        async with self._held(name, day, partial(resolve_groups, asked, grouping)) as (snapshot, _, question):
+        groups = partial(resolve_groups, asked, grouping)
+        async with self._held(name, day, asked, groups) as (snapshot, _, question):
             rows, more = await snapshot.aggregate(
                 question,
                 group=grouping.group,
@@ -139,15 +143,15 @@ class Questions:
 
     @asynccontextmanager
     async def _held(
-        self, name: str, day: date | None, resolve: Callable[[View], Question]
+        self, name: str, day: date | None, asked: Asked, resolve: Callable[[View], Question]
     ) -> AsyncIterator[tuple[EngineSnapshot, View, Question]]:
         """Hold the columns of a dataset; what is wrong with the question is told before they are built."""
         dataset = await self._reading.dataset(name)
-        view = self._views.of(dataset, day)
+        view = self._views.of(dataset, day, asked.lenses)
         question = resolve(view)
         async with self._engine.snapshot(dataset, partial(self._datasets.snapshot, name)) as snapshot:
             if snapshot.dataset is not dataset:
-                view = self._views.of(snapshot.dataset, day)
+                view = self._views.of(snapshot.dataset, day, asked.lenses)
                 question = resolve(view)
             yield snapshot, view, question
 

@@ -7,23 +7,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from functools import cached_property
 
+import msgspec
+
 from service.domain.datasets import Dataset, Schema
 from service.domain.records import Batch
 from service.formats.fitting import fits
 from service.formats.shape import Shape, compile_shape
-from service.lenses import view as lenses
+from service.lenses import view as algebra
+from service.lenses.operations import AnyOperation
 from service.ports.engine import Derivation
 
 MAX_VIEWS = 512
 
 
-class View(lenses.View):
+class View(algebra.View):
     """What the clients of a day see of a dataset, for whoever asks questions, too."""
+
+    lenses = ""
+    """The lenses of a contract that the view has beside the dataset's changes, as text."""
 
     @property
     def fingerprint(self) -> str:
         """What binds a cursor to the view; empty before all changes."""
-        return "" if self.version is None else self.version.isoformat()
+        return ("" if self.version is None else self.version.isoformat()) + self.lenses
 
     def listed(self) -> list[dict[str, str]]:
         """Return the columns as the API lists them."""
@@ -62,16 +68,18 @@ class Views:
 
     def __init__(self, max_views: int = MAX_VIEWS) -> None:
         self._max_views = max_views
-        self._views: OrderedDict[tuple[str, int, int], View] = OrderedDict()
+        self._views: OrderedDict[tuple[str, int, int, str], View] = OrderedDict()
 
-    def of(self, dataset: Dataset, day: date | None) -> View:
-        """Return what is seen of a revision on a day; None is before all changes."""
+    def of(self, dataset: Dataset, day: date | None, lenses: Sequence[AnyOperation] = ()) -> View:
+        """Return what is seen of a revision on a day (None is before all changes) by a contract's lenses."""
         schema = dataset.schema
         changes = visible(schema, day)
-        key = (dataset.name, schema.version, changes)
+        led = msgspec.json.encode(lenses).decode() if lenses else ""
+        key = (dataset.name, schema.version, changes, led)
         view = self._views.get(key)
         if view is None:
-            view = self._views[key] = View.compile(schema, changes, fits)
+            view = self._views[key] = View.compile(schema, changes, fits, lenses)
+            view.lenses = led
             if len(self._views) > self._max_views:
                 self._views.popitem(last=False)
         self._views.move_to_end(key)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from typing import ClassVar
 
 import pytest
 
 from service.contracts.changes import Change, DeclarationError, document, envelope, head, query
 from service.contracts.declarations import Answer, Before, Operation, Parameter
+from service.contracts.differences import notes
 from service.contracts.messages import Document, Query, Records, Reply, Text
 from service.contracts.registry import Contract, Registry
+from service.lenses.operations import Hide, Rename
 
-READ = Operation("read", "GET", "/r", "Read.", parameters=(Parameter("limit", "How many."),), streamed=True)
+READ = Operation(
+    "read", "GET", "/r", "Read.",
+    parameters=(Parameter("limit", "How many."),), streamed=True, columns=True,
+)  # fmt: skip
 WRITE = Operation("write", "POST", "/w", "Write.")
 PROBE = Operation("probe", "GET", "/p", "Probe.", bound=False)
 OPERATIONS = (READ, WRITE, PROBE)
@@ -124,6 +130,26 @@ def untyped_document() -> None:
     registry(Untyped)
 
 
+def lenses_of_a_document() -> None:
+    """Lead columns where there are none."""
+
+    class Led(Change):
+        description = "Led."
+        lenses: ClassVar = {"write": (Hide("a"),)}
+
+    registry(Led)
+
+
+def no_lens() -> None:
+    """Lead columns by nothing."""
+
+    class Unled(Change):
+        description = "Unled."
+        lenses: ClassVar = {"read": ()}
+
+    registry(Unled)
+
+
 def without_an_unknown_parameter() -> None:
     """Say that a parameter was not there yet that never came."""
 
@@ -158,6 +184,8 @@ LATER = datetime(2026, 1, 1, tzinfo=UTC)
         (whole_body_of_a_stream, "whole body of 'read', which is streamed"),
         (envelope_of_a_document, "declares an envelope for 'write'"),
         (untyped_document, "'write' serves no records"),
+        (lenses_of_a_document, "'write' reads no columns"),
+        (no_lens, "the lenses of 'read' are none"),
         (without_an_unknown_parameter, "has no parameter lmiit"),
         (lambda: Registry([], OPERATIONS), "no contract"),
         (lambda: Registry([FIRST, FIRST], OPERATIONS), "registered twice"),
@@ -283,3 +311,27 @@ def test_operations_that_a_change_does_not_name_are_left_alone(three: Registry) 
     assert reply.body == Document("42")
     three.chain("write", three.contracts[1]).downgrade(reply)
     assert reply.body == Text("42 done")
+
+
+def test_lenses_of_several_contracts_follow_one_another() -> None:
+    """A query of the oldest contract is handed those of the newest change first; one of the newest gets none."""
+
+    class Later(Change):
+        description = "Later."
+        lenses: ClassVar = {"read": (Rename("c", "b"),)}
+
+    class Earlier(Change):
+        description = "Earlier."
+        lenses: ClassVar = {"read": (Rename("b", "a"), Hide("x"))}
+
+    made = Registry(
+        [FIRST, Contract(date(2021, 1, 1), "B.", (Earlier,)), Contract(date(2022, 1, 1), "C.", (Later,))],
+        OPERATIONS,
+    )
+    found = []
+    for contract in made.contracts:
+        asked = Query({})
+        made.chain("read", contract).upgrade(asked)
+        found.append(asked.lenses)
+    assert found == [(Rename("c", "b"), Rename("b", "a"), Hide("x")), (Rename("c", "b"),), ()]
+    assert all(note.breaking for contract in made.contracts for note in notes(made, contract))
