@@ -40,6 +40,7 @@ _WRITES = frozenset(
 # Actions whose object is a new table or view, by the place of its name.
 _MAKES = frozenset({sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_CREATE_VIEW})
 
+_NOT_MAIN = "SQL only reads datasets, and nothing temporary outlives a statement."
 _REFUSALS = {
     sqlite3.SQLITE_ATTACH: "Other files cannot be attached, and VACUUM is not for clients.",
     sqlite3.SQLITE_DETACH: "Files cannot be detached.",
@@ -48,7 +49,7 @@ _REFUSALS = {
     sqlite3.SQLITE_SAVEPOINT: "Each statement is a transaction; there are no savepoints.",
     sqlite3.SQLITE_CREATE_VTABLE: "There are no virtual tables.",
     sqlite3.SQLITE_DROP_VTABLE: "There are no virtual tables.",
-    sqlite3.SQLITE_CREATE_TEMP_TABLE: "Nothing outlives a statement but what it writes: TEMP makes no sense.",
+    sqlite3.SQLITE_CREATE_TEMP_TABLE: _NOT_MAIN,
 }
 for _action in (
     sqlite3.SQLITE_CREATE_TEMP_INDEX,
@@ -68,14 +69,16 @@ class Guard:
 
     `writing`: it may write to the database. `altering`: it is an ALTER TABLE. `shown` are the views of
     datasets in lower case, `inner` the views below them, which alone read the storage's tables, by functions
-    of the same names. `modules` are the virtual tables that SQLite brings. Afterwards `refusal` says why it
-    was refused, and `wrote` that it was because it would have written.
+    of the same names; `hidden` are those of these tables that a bare name would reach. `modules` are the
+    virtual tables that SQLite brings. Afterwards `refusal` says why it was refused, and `wrote` that it was
+    because it would have written.
     """
 
     writing: bool
     altering: bool = False
     shown: frozenset[str] = frozenset()
     inner: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
     modules: frozenset[str] = frozenset()
     refusal: str | None = None
     wrote: bool = False
@@ -87,24 +90,30 @@ class Guard:
         if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE):
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_READ:
-            return self._read(first or "", second, schema or MAIN, within)
+            return self._read(first or "", second, schema, within)
         if action == sqlite3.SQLITE_FUNCTION:
             return self._function((second or "").lower(), within)
         if action in _WRITES:
             return self._write(action, first or "", schema)
         return self._refuse(_REFUSALS.get(action, "This kind of statement is not for clients."))
 
-    def _read(self, table: str, column: str | None, schema: str, within: str | None) -> int:
+    def _read(self, table: str, column: str | None, schema: str | None, within: str | None) -> int:
         name = table.lower()
-        if schema == MAIN:
-            # Virtual tables that are there by themselves count to this schema, too.
-            allowed = name not in self.modules - VIRTUAL and not name.startswith("pragma_")
+        if schema is None:
+            # A bare name whose columns nobody wants, as in `count(*)`, is not looked up for this question.
+            allowed = name not in self.hidden and not self._brought(name)
+        elif schema == MAIN:
+            allowed = not self._brought(name)
         elif schema == TEMP:
             allowed = name in self.shown or name in self.inner or self._renames(name)
         else:
-            # A table whose columns nobody wants, as in `count(*)`, has lost its view by then.
+            # The storage's records without any column have lost their view by then.
             allowed = within in self.inner or (name == RECORDS and not column)
         return sqlite3.SQLITE_OK if allowed else self._refuse(f"no such table: {table}")
+
+    def _brought(self, name: str) -> bool:
+        """Return whether a name is that of a table which is there by itself, in no file."""
+        return name in self.modules - VIRTUAL or name.startswith(("pragma_", "sqlite_temp_"))
 
     def _function(self, name: str, within: str | None) -> int:
         if name in FUNCTIONS or (self.altering and name in RENAMING):
@@ -122,7 +131,7 @@ class Guard:
             return self._refuse("The statement would write.")
         if action == sqlite3.SQLITE_ALTER_TABLE or schema in (None, MAIN) or self._renames(name):
             return sqlite3.SQLITE_OK
-        return self._refuse("SQL only reads datasets, and nothing temporary outlives a statement.")
+        return self._refuse(_NOT_MAIN)
 
     def _renames(self, name: str) -> bool:
         """Return whether a table is what SQLite itself looks through to rename; it is empty here."""

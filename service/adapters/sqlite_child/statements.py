@@ -18,7 +18,7 @@ from service.adapters.sqlite_child.positions import Place
 from service.adapters.sqlite_child.rows import send_rows
 from service.adapters.sqlite_child.serial import understood
 from service.adapters.sqlite_child.tokens import Token, TokenKind, altered, made_view, strictly, tokens
-from service.adapters.sqlite_child.views import attach, hide, quoted, show
+from service.adapters.sqlite_child.views import attach, hidden, quoted, show
 from service.adapters.sqlite_file import connect_gate, writing
 from service.domain.errors import QueryFailed, WriteRefused
 
@@ -124,7 +124,7 @@ class Session:
         if schema is not None:
             guard.shown = frozenset(table.alias.lower() for table in statement.tables)
             guard.inner = show(connection, schema, statement.tables)
-            hide(connection, guard.shown)
+            guard.hidden = hidden(connection, schema, guard.shown)
         confine(connection)
         # The cursor is closed before the guard is lifted: what is left of the statement goes with it.
         parameters = _bindable(statement.parameters)

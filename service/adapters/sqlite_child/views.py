@@ -39,11 +39,13 @@ def show(connection: sqlite3.Connection, schema: str, tables: Sequence[TableSpec
     return frozenset(_show(connection, schema, table) for table in tables)
 
 
-def hide(connection: sqlite3.Connection, shown: Collection[str]) -> None:
-    """Put something that nobody may read where a bare name would reach the storage's records."""
-    own = connection.execute("SELECT 1 FROM main.sqlite_schema WHERE lower(name) = ?", (RECORDS,)).fetchone()
-    if RECORDS not in shown and own is None:
-        connection.execute(f"CREATE TEMP TABLE {RECORDS} (nothing)")
+def hidden(connection: sqlite3.Connection, schema: str, shown: Collection[str]) -> frozenset[str]:
+    """Return the storage's tables that a bare name would reach: the database has none of that name."""
+    names = connection.execute(
+        f"SELECT lower(name) FROM {schema}.sqlite_schema WHERE type = 'table'"  # noqa: S608 - a name of ours
+        " EXCEPT SELECT lower(name) FROM main.sqlite_schema"
+    )
+    return frozenset(name for (name,) in names) - frozenset(shown)
 
 
 def _show(connection: sqlite3.Connection, schema: str, table: TableSpec) -> str:

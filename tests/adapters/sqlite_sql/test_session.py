@@ -282,6 +282,7 @@ def test_a_dataset_is_the_records_of_its_shelf(shown: Ask) -> None:
     assert shown("select count(*) as n from landings")[0].rows == [(2,)]
     assert shown("select count(*) as n from landings l join landings m")[0].rows == [(4,)]
     assert shown("with w as (select a from landings) select max(a) as m from w")[0].rows == [(2,)]
+    assert shown("with w as (select 1 as x) select count(*) as n from w, landings")[0].rows == [(2,)]
 
 
 @pytest.mark.parametrize(
@@ -289,6 +290,10 @@ def test_a_dataset_is_the_records_of_its_shelf(shown: Ask) -> None:
     [
         "select count(*) from records, landings",
         "select * from records cross join landings",
+        "select count(*) from documents, landings",
+        "select 1 from documents where exists (select * from landings)",
+        "select count(*) from sqlite_temp_schema, landings",
+        "select count(*) from dbstat, landings",
         "with landings as (select * from records) select * from landings",
         "with landings as (select count(*) from records) select * from landings",
         "select * from landings where a in (select secret from documents)",
@@ -305,7 +310,10 @@ def test_a_dataset_is_the_records_of_its_shelf(shown: Ask) -> None:
 )
 def test_nobody_gets_behind_the_views(shown: Ask, sql: str) -> None:
     """Not by names, not by writing, not by what looks like a view."""
-    with pytest.raises((QueryFailed, sqlite3.Error)):
+    told = (
+        r"no such table|landings is|name of a dataset|only reads|landings because it is a view|main\.landings"
+    )
+    with pytest.raises((QueryFailed, sqlite3.Error), match=told):
         shown(sql)
 
 
@@ -315,6 +323,7 @@ def test_an_own_table_may_have_the_name_of_one_of_the_storages(shown: Ask) -> No
         shown(f"create table {table} (a)")
         shown(f"insert into {table} select a from landings")
         assert shown(f"select max({table}.a) as m from {table}, landings")[0].rows == [(2,)]
+        assert shown(f"select count(*) as n from {table}, landings")[0].rows == [(4,)]
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,9 @@ SQLITE = Dialect(
         "the storage's keys": "select * from documents",
         "the storage's records": "select * from records",
         "the storage's records, counted": "select count(*) from records",
+        "the storage's records, counted beside a dataset": "select count(*) from records, landings",
+        "the storage's keys, counted beside a dataset": "select count(*) from documents, landings",
+        "the storage's keys beside a dataset": "select body from documents, landings",
         "the storage's records by a name of a view": (
             "with landings as (select * from records) select * from landings"
         ),
