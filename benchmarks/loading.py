@@ -22,6 +22,7 @@ from benchmarks.processes import Running, aerolite
 from benchmarks.serving import upload, wall_seconds
 from benchmarks.stores import NAMES, Store, stores
 from benchmarks.table import Row
+from service.adapters.postgres.rows import digest
 from service.domain.sample import sample
 from tests.servers.redis import PASSWORD, find_binary
 
@@ -108,13 +109,16 @@ async def pipe(store: Store, directory: Path, pairs: Sequence[Pair], keyed: bool
 
 
 async def copy(store: Store, directory: Path, pairs: Sequence[Pair], keyed: bool) -> float:
-    """COPY into a table of its own."""
+    """COPY into a table of its own the bytes that the service puts into its: a digest for a key."""
     connection = await asyncpg.connect(store.url)
     await connection.execute("DROP TABLE IF EXISTS ceiling")
-    await connection.execute("CREATE TABLE ceiling (position bigint PRIMARY KEY, key bytea, record bytea)")
+    await connection.execute(
+        "CREATE TABLE ceiling"
+        " (lot bigint, position bigint, key bytea, record bytea, PRIMARY KEY (lot, position))"
+    )
     if keyed:
-        await connection.execute("CREATE UNIQUE INDEX ON ceiling (key)")
-    rows = [(at, key.encode() if keyed else None, record) for at, (key, record) in enumerate(pairs)]
+        await connection.execute("CREATE UNIQUE INDEX ON ceiling (lot, key)")
+    rows = [(1, at, digest(key) if keyed else None, record) for at, (key, record) in enumerate(pairs)]
     try:
         started = asyncio.get_running_loop().time()
         await connection.copy_records_to_table("ceiling", records=rows)
