@@ -6,7 +6,7 @@ import asyncio
 
 from service.adapters.postgres.driver import asyncpg
 from service.adapters.postgres.errors import translated
-from service.adapters.postgres_sql.guard import Finding
+from service.adapters.postgres_sql.guard import REACHING_OUT, Finding
 from service.adapters.postgres_sql.provision import Facts, Provision
 from service.adapters.postgres_sql.role import Role
 from service.adapters.postgres_sql.sessions import Session, Sessions
@@ -68,7 +68,7 @@ class Entrance:
         """Return the error where putting right has not helped."""
         reason = (
             "the role of clients' statements may do more than they should (is it a member of another role,"
-            " does PUBLIC reach the service's schemas or may create in others?)"
+            f" may PUBLIC use the service's schemas, create in others, or call {', '.join(REACHING_OUT)}?)"
             if Finding.UNSAFE in findings
             else "what clients' statements need is taken away again and again"
         )

@@ -39,8 +39,6 @@ def failure_of(refused: Refused, place: Place, *, writing: bool, timeout_s: floa
     match "" if fields.get("R") == _RAISED else code:
         case "25006" if not writing:
             found = WriteRefused(message, sqlstate=refused.code)
-        case "25006":
-            found = StoreUnavailable(f"{place.text} is read-only (a standby?): {message}.")
         case "40001" | "40P01" | "55P03":
             found = Busy(f"{place.text}: {message}. Try again.")
         case "53100":
@@ -55,9 +53,10 @@ def too_slow(timeout_s: float) -> QueryFailed:
     return QueryFailed(f"The statement was stopped: it took longer than {timeout_s:g} s.", sqlstate="57014")
 
 
-def too_large(max_bytes: int) -> QueryFailed:
+def too_large(max_bytes: int, *, of_row: bool) -> QueryFailed:
     """Return the error of a statement that answers more than anybody can take in."""
-    return QueryFailed(f"A row of the answer has more than {max_bytes} bytes; ask for less of it.")
+    what = "A row of the answer has" if of_row else "The answer, or what is said beside it, has far"
+    return QueryFailed(f"{what} more than {max_bytes} bytes; ask for less of it. Nothing was written.")
 
 
 def _refusal(fields: dict[str, str]) -> QueryFailed:

@@ -20,6 +20,9 @@ DATASETS = "datasets"
 OWN_SETTINGS = ("temp_file_limit", "track_activities")
 """What is set on the role itself: a superuser's settings, which the role cannot change."""
 
+REACHING_OUT = ("adminpack", "dblink", "http", "pg_net")
+"""Extensions whose functions go to files or over the network, and which PostgreSQL gives to everybody."""
+
 _SERVICES_OWN = ("aerolite", "aerolite_jobs", "aerolite_sql")
 
 
@@ -49,6 +52,10 @@ OR EXISTS (SELECT FROM pg_namespace WHERE nspname = ANY ({array(_SERVICES_OWN)}:
 OR EXISTS (SELECT FROM pg_namespace WHERE nspname <> {literal(SCHEMA)} AND nspname !~ '^pg_(toast_)?temp_'
            AND has_schema_privilege(oid, 'CREATE'))
 OR has_database_privilege(current_database(), 'CREATE')
+OR EXISTS (SELECT FROM pg_extension
+           JOIN pg_depend ON refobjid = pg_extension.oid AND refclassid = 'pg_extension'::regclass
+           WHERE classid = 'pg_proc'::regclass AND has_function_privilege(objid, 'EXECUTE')
+           AND extname = ANY ({array(REACHING_OUT)}::name[]))
 """  # noqa: S608 - constants
 
 # A client may have given its rights away (DROP OWNED), or set what the sessions of others begin with.

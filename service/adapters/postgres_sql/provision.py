@@ -9,9 +9,9 @@ from typing import Any
 
 from service.adapters.postgres.connections import Server
 from service.adapters.postgres.errors import translated
-from service.adapters.postgres_sql.guard import DATASETS, SCHEMA
+from service.adapters.postgres_sql.guard import DATASETS, REACHING_OUT, SCHEMA
 from service.adapters.postgres_sql.role import Role
-from service.adapters.postgres_sql.spelling import identifier, literal
+from service.adapters.postgres_sql.spelling import array, identifier, literal
 from service.domain.errors import StoreUnavailable
 
 MAX_SESSIONS = 64
@@ -55,8 +55,8 @@ WHERE member.rolname = $1
 
 # What one client could do to others, or to the service, by a function that PostgreSQL gives to everybody:
 # end or cancel their statements, take locks for which the service waits, wake its workers, write to the log
-# of transactions. Whoever is there already keeps it.
-_TAKE_AWAY = """
+# of transactions, reach the network. Whoever is there already keeps it.
+_TAKE_AWAY = f"""
 DO $do$
 DECLARE
     function_ text;
@@ -67,6 +67,11 @@ BEGIN
         WHERE pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege('public', oid, 'EXECUTE')
         AND (proname ~ '^pg_(try_)?advisory_' OR proname IN (
             'pg_cancel_backend', 'pg_terminate_backend', 'pg_notify', 'pg_logical_emit_message'))
+        UNION
+        SELECT objid::regprocedure FROM pg_extension
+        JOIN pg_depend ON refobjid = pg_extension.oid AND refclassid = 'pg_extension'::regclass
+        WHERE classid = 'pg_proc'::regclass AND has_function_privilege('public', objid, 'EXECUTE')
+        AND extname = ANY ({array(REACHING_OUT)}::name[])
     LOOP
         FOR role_ IN
             SELECT rolname FROM pg_roles
@@ -87,7 +92,7 @@ BEGIN
     END IF;
 END
 $do$
-"""
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)

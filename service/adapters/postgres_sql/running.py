@@ -71,8 +71,8 @@ class Running:
                 await self._close(truncated=truncated)
         except Refused as refused:
             raise self._failure(refused) from None
-        except Overflow:
-            raise too_large(self._bounds.max_bytes) from None
+        except Overflow as overflow:
+            raise too_large(self._bounds.max_bytes, of_row=overflow.of_row) from None
         except Lost as error:
             raise StoreUnavailable(f"{self._place.text} has gone away ({error}).") from error
         if parsed.fields is None:
@@ -103,13 +103,10 @@ class Running:
             if answer.cut or len(rows) >= wanted:
                 return rows[: wanted - 1], True
             if not answer.more:
-                self._check(answer, parsed)
+                if answer.tag is None:
+                    raise QueryFailed("There is no statement.")
                 return rows, False
             room_bytes, request = answer.room_bytes, b""
-
-    def _check(self, answer: Answer, parsed: Answer) -> None:
-        if answer.tag is None and parsed.fields is None:
-            raise QueryFailed("There is no statement.")
 
     async def _close(self, *, truncated: bool) -> None:
         """Look at what the transaction has done."""

@@ -44,7 +44,11 @@ class Lost(Exception):
 
 
 class Overflow(Exception):
-    """A row, or all that the server has sent, is larger than the bounds."""
+    """A row (`of_row`), or all that the server has sent, is larger than the bounds."""
+
+    def __init__(self, *, of_row: bool) -> None:
+        super().__init__("the answer is too large")
+        self.of_row = of_row
 
 
 @dataclass(slots=True)
@@ -112,7 +116,7 @@ class Wire(asyncio.Protocol):
         """Take what came."""
         self._left_bytes -= len(data)
         if self._left_bytes < 0:
-            self._break(Overflow())
+            self._break(Overflow(of_row=False))
             return
         buffer = self._buffer
         buffer += data
@@ -121,7 +125,7 @@ class Wire(asyncio.Protocol):
             kind, length = buffer[at], int.from_bytes(buffer[at + 1 : at + 5])
             limit = self._max_row_bytes if kind == _ROW else self._max_message_bytes
             if length > limit:
-                self._break(Overflow())
+                self._break(Overflow(of_row=kind == _ROW))
             elif len(buffer) - at <= length:
                 break
             else:

@@ -101,6 +101,17 @@ async def test_a_commit_without_an_answer_is_in_doubt(
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("where", [Cut.BEFORE, Cut.SILENCE])
+async def test_a_session_that_is_lost_at_its_beginning_is_unavailable(
+    cut: tuple[PostgresDatabase, Proxy], where: Cut
+) -> None:
+    """A network that fails before the statement has begun is no fault of the statement."""
+    database, proxy = cut
+    proxy.cut, proxy.word = where, b"BEGIN ISOLATION"
+    with pytest.raises(StoreUnavailable, match="does not begin a transaction"):
+        await Client(database).run("select 1")
+
+
 async def test_a_full_disk_is_told() -> None:
     """Where the server has no room the error says so, and nothing was written."""
     async with postgres_server(wal_segment_mib=1) as server:

@@ -51,6 +51,23 @@ async def test_a_role_that_was_changed_is_put_right(client: Client) -> None:
     assert await client.one("select count(*) from trigger_happy") == 2
 
 
+async def test_what_a_commit_finds_wrong_is_refused(client: Client) -> None:
+    """A trigger that was put off to the very commit, and fails there, leaves nothing."""
+    await client.run("create table late (a int)")
+    await client.run("""
+        create function refuse() returns trigger language plpgsql as $$ begin
+            set constraints all deferred;
+            if new.a > 0 then insert into late values (new.a - 1); else raise exception 'too late'; end if;
+            return null;
+        end $$""")
+    await client.run("""
+        create constraint trigger refuse after insert on late deferrable initially deferred
+        for each row execute function refuse()""")
+    with pytest.raises(QueryFailed, match="too late"):
+        await client.run("insert into late values (1)")
+    assert await client.one("select count(*) from late") == 0
+
+
 @pytest.mark.parametrize(
     "harm",
     [
@@ -64,6 +81,7 @@ async def test_a_role_that_was_changed_is_put_right(client: Client) -> None:
         "revoke all on schema sql from {role}",
         "revoke connect on database {database} from public; revoke connect on database {database} from {role}",
         "grant create on schema public to public",
+        "create extension if not exists dblink",
     ],
 )
 async def test_what_the_role_is_and_may_is_put_right(
@@ -75,8 +93,9 @@ async def test_what_the_role_is_and_may_is_put_right(
     await superuser.execute(harm.format(role=f"aerolite_sql_{database}", database=database))
     assert await client.read("select * from kept") == [(1,)]
     assert await client.one("select current_setting('work_mem')") == "4MB"
-    with pytest.raises(QueryFailed, match="permission denied"):
-        await client.run("select pg_read_file('/etc/passwd')")
+    for attack in ("pg_read_file('/etc/passwd')", "public.dblink('host=127.0.0.1', 'select 1')"):
+        with pytest.raises(QueryFailed, match=r"permission denied|does not exist"):
+            await client.run(f"select {attack}")
 
 
 async def test_dropping_all_that_one_owns_locks_nobody_out(client: Client) -> None:
