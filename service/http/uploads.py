@@ -127,6 +127,8 @@ class Uploads:
     async def whole(self, ask: Ask, max_bytes: int) -> bytes:
         """Return a whole body, inflated. Raises what `receive` raises."""
         source = self._source(ask.request)
+        if _is_small(ask.request) and source.content_encoding is None:
+            return b"".join([chunk async for chunk in source.chunks])
         async with self._spool.receive(
             source.chunks,
             content_encoding=source.content_encoding,
