@@ -1,0 +1,83 @@
+"""The flow that users of a plain database API start from, against `aerolite serve` as it is run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.servers import Servers
+from tests.contract.backends.postgres import run_server
+
+from .serving import Serving, serving
+
+CREATE = "create table account (id_user serial PRIMARY KEY, username VARCHAR(50) NOT NULL)"
+LANDINGS = b"name,id,mass (g)\nAachen,1,21\nAarhus,2,720.5\n"
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """Keep the servers of this module."""
+    with Servers() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "postgresql beside sqlite"])
+async def settings(
+    request: pytest.FixtureRequest, tmp_path: Path, servers: Servers
+) -> AsyncIterator[dict[str, str]]:
+    """Name the storage and the database."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    server = await asyncio.to_thread(servers.get, run_server)
+    async with server.database() as url:
+        yield {"DATABASE_URL": url} if "beside" in request.param else {"STORAGE_URL": url}
+
+
+async def query(server: Serving, sql: str, **members: Any) -> Any:
+    """Return the answer to a statement: its text, or its JSON."""
+    body = {"query": sql, **members}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{server.url}/query", json=body) as answer,
+    ):
+        text = await answer.text()
+        assert answer.status == 200, text
+        return await answer.json() if answer.content_type == "application/json" else text
+
+
+async def test_an_account_is_created_filled_read_and_kept(tmp_path: Path, settings: dict[str, str]) -> None:
+    """`OK`, `OK`, and the row: to the letter, without a header; it is there after a SIGKILL."""
+    async with serving(tmp_path, **settings) as server:
+        assert await query(server, CREATE) == "OK"
+        assert await query(server, "insert into account (username) values ('ada')") == "OK"
+        ada = {"result": [{"id_user": 1, "username": "ada"}]}
+        assert await query(server, "select * from account") == ada
+        server.kill()
+        await server.wait()
+    async with serving(tmp_path, **settings) as server:
+        assert await query(server, "select * from account") == ada
+        assert await query(server, "update account set username = 'eve'") == "OK"
+        assert await query(server, "insert into account (username) values ('bob')") == "OK"
+        found = await query(server, "select username from account where id_user = 2")
+        assert found == {"result": [{"username": "bob"}]}
+        assert await query(server, "drop table account") == "OK"
+
+
+async def test_datasets_are_asked_beside_it(tmp_path: Path, settings: dict[str, str]) -> None:
+    """In the database where the storage is its like, and always by the reader of datasets."""
+    sql = 'select name from landings where "mass (g)" > 100'
+    async with serving(tmp_path, **settings) as server:
+        async with (
+            aiohttp.ClientSession(headers={"Content-Type": "text/csv"}) as session,
+            session.put(f"{server.url}/datasets/landings", data=LANDINGS) as answer,
+        ):
+            assert answer.status == 201
+        assert await query(server, sql, database="datasets") == {"result": [{"name": "Aarhus"}]}
+        if "DATABASE_URL" not in settings:
+            assert await query(server, sql) == {"result": [{"name": "Aarhus"}]}
