@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.servers import Servers
 from tests.contract.backends.postgres import run_server
+from tests.servers import Servers
 
 from .serving import Serving, serving
 
