@@ -173,6 +173,8 @@ class DuckdbEngine:
         """Add what was appended since; where that fails the table is as good as gone."""
         dataset = held.dataset
         columns = dict(table.columns)
+        table.growths += 1
+        table.growing = True
         try:
             async with self._database.lease() as lease:
                 await lease.run(_begin)
@@ -183,6 +185,8 @@ class DuckdbEngine:
         except BaseException:
             table.columns = columns
             raise
+        finally:
+            table.growing = False
         table.end, table.revision = dataset.next_position, dataset.revision
         table.measure()
 

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -25,6 +25,7 @@ from service.domain.datasets import Dataset
 from service.domain.records import BATCH_BYTES
 from service.ports.engine import Aggregate, Behind, Derivation, Matched, Measure, Question, Window
 
+T = TypeVar("T")
 Show = Callable[[Any], Any]
 
 _MIN_BATCH, _MAX_BATCH = 1, 10_000
@@ -44,7 +45,9 @@ class DuckdbSnapshot:
 
     async def match(self, question: Question, window: Window, *, records: bool = True) -> Matched:
         """Return what matches."""
-        return await self._database.run(lambda cursor: self._match(cursor, question, window, records))
+        return await self._asked(
+            question, lambda cursor, relation: self._match(cursor, relation, question, window, records)
+        )
 
     async def scan(self, question: Question, window: Window) -> AsyncGenerator[Sequence[bytes], None]:
         """Yield the window's canonical records in order."""
@@ -67,9 +70,13 @@ class DuckdbSnapshot:
         start: int = 0,
     ) -> tuple[Sequence[dict[str, Any]], bool]:
         """Return a row per group of the matching records."""
+        rows = await self._asked(
+            question,
+            lambda cursor, relation: _execute(
+                cursor, relation.groups(question, group, measures, limit + 1, start)
+            ).fetchall(),
+        )
         relation = self._relation(question)
-        statement = relation.groups(question, group, measures, limit + 1, start)
-        rows = await self._database.run(lambda cursor: _execute(cursor, statement).fetchall())
         shown = [(name, self._shown(relation, name)) for name in group]
         shown += [(each.name, self._measured(relation, each)) for each in measures]
         named = [
@@ -82,10 +89,11 @@ class DuckdbSnapshot:
         self, question: Question, column: str, limit: int
     ) -> tuple[Sequence[tuple[Any, int]], bool]:
         """Return a column's values with the number of matching records."""
-        relation = self._relation(question)
-        statement = relation.facet(question, column, limit + 1)
-        rows = await self._database.run(lambda cursor: _execute(cursor, statement).fetchall())
-        show = self._shown(relation, column)
+        rows = await self._asked(
+            question,
+            lambda cursor, relation: _execute(cursor, relation.facet(question, column, limit + 1)).fetchall(),
+        )
+        show = self._shown(self._relation(question), column)
         return [(show(value), count) for value, count in rows[:limit]], len(rows) > limit
 
     async def parquet(
@@ -106,13 +114,31 @@ class DuckdbSnapshot:
         async with self._database.stream() as lease:
             return await database_file(lease, self._directory, self._relation(question), question)
 
+    async def _asked(self, question: Question, work: Callable[[duckdb.DuckDBPyConnection, Relation], T]) -> T:
+        """Return what comes of work on the table as the revision sees it.
+
+        To leave out what was appended since takes a fifth of the time of a page; mostly there is nothing.
+        """
+        table, growths = self._table, self._table.growths
+        if table.end == self.dataset.next_position and not table.growing:
+            whole = replace(self._relation(question), end=None)
+            found = await self._database.run(lambda cursor: work(cursor, whole))
+            if table.growths == growths:
+                return found
+        relation = self._relation(question)
+        return await self._database.run(lambda cursor: work(cursor, relation))
+
     def _relation(self, question: Question) -> Relation:
         return Relation(self._table.sql, self.dataset.next_position, Columns(self._stored, question.view))
 
     def _match(
-        self, cursor: duckdb.DuckDBPyConnection, question: Question, window: Window, records: bool
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        relation: Relation,
+        question: Question,
+        window: Window,
+        records: bool,
     ) -> Matched:
-        relation = self._relation(question)
         window = self._placed(cursor, question, window)
         limit, behind = window.limit, window.behind
         # Without filters and a place all is known already.

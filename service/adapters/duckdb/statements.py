@@ -31,19 +31,19 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What questions are asked of: a table as far as the position `end`, and its columns."""
+    """What questions are asked of: a table as far as a position (None: all of it), and its columns."""
 
     sql: str
-    end: int
+    end: int | None
     columns: Columns
 
     def where(self, question: Question, bound: Bound, behind: Behind | None = None) -> str:
         """Return the WHERE clause of the matching records (behind a place)."""
-        # Records appended since stand in the table, too.
-        terms = [f"p < {bound(self.end)}", *condition(question.filters, self.columns, bound)]
+        terms = [] if self.end is None else [f"p < {bound(self.end)}"]
+        terms += condition(question.filters, self.columns, bound)
         if behind is not None:
             terms.append(behind_condition(question, behind, self.columns, bound))
-        return "WHERE " + " AND ".join(terms)
+        return "WHERE " + " AND ".join(terms) if terms else ""
 
     def rows(self, question: Question, window: Window, select: str, bound: Bound) -> Statement:
         """Return the statement that selects something of each of the window's records, in order."""
@@ -87,7 +87,8 @@ class Relation:
         """Return the statement that reads the sort keys of the record at a position."""
         bound = Bound()
         keys = ", ".join(self.columns[each.column].sql for each in question.order)
-        where = f"WHERE p = {bound(position)} AND p < {bound(self.end)}"
+        within = "" if self.end is None else f" AND p < {bound(self.end)}"
+        where = f"WHERE p = {bound(position)}{within}"
         return Statement(f"SELECT {keys} FROM {self.sql} {where}", bound.values)
 
     def groups(

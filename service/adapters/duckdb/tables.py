@@ -41,6 +41,8 @@ class Table:
         self.revision = 0
         self.users = 0
         self.used = 0
+        self.growths = 0
+        self.growing = False
         self.size_bytes = 0
         self._schema = f"s{number}"
         self._path = directory / f"s{number}.duckdb"

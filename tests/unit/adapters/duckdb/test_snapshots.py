@@ -49,6 +49,32 @@ async def test_an_append_extends_what_is_there(engine: DuckdbEngine, shelf: Shel
     assert engine.builds == 1
 
 
+async def test_a_revision_never_shows_what_is_appended_meanwhile(engine: DuckdbEngine, shelf: Shelf) -> None:
+    """Questions that run while the columns grow count the records of their own revision."""
+    dataset = await shelf.load("some", [{"a": at} for at in range(2000)], a=INTEGER)
+    positive = Question((Filter("a", Operator.GTE, (0,)),))
+    done = False
+
+    async def ask() -> int:
+        asked = 0
+        while not done:
+            revision = dataset
+            async with engine.snapshot(revision, shelf.source("some")) as snapshot:
+                counts = {(await snapshot.match(positive, Window(limit=1))).count for _ in range(3)}
+                assert counts == {snapshot.dataset.count}
+            asked += 1
+        return asked
+
+    asking = [asyncio.create_task(ask()) for _ in range(3)]
+    for at in range(25):
+        dataset = await shelf.append(dataset, {"a": at})
+        async with engine.snapshot(dataset, shelf.source("some")) as snapshot:
+            assert (await snapshot.match(positive, Window(limit=1))).count == 2001 + at
+    done = True
+    assert sum(await asyncio.gather(*asking)) > 10
+    assert engine.builds == 1
+
+
 async def test_a_new_column_and_one_that_gets_a_type_need_no_building(
     engine: DuckdbEngine, shelf: Shelf
 ) -> None:
