@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
@@ -27,6 +29,7 @@ from service.adapters.sqlite_child.messages import (
     Written,
 )
 from service.adapters.sqlite_child.messages import Tables as TableSpecs
+from service.adapters.sqlite_file import connect
 from service.adapters.sqlite_sql.exchange import Child, Ended
 from service.adapters.sqlite_sql.tables import aliases, specs
 from service.domain.errors import (
@@ -108,8 +111,9 @@ class SqliteDatabase:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """End the children."""
+        """End the children, and leave one file where nobody else has it open."""
         await self._children.__aexit__(*exc)
+        await asyncio.to_thread(self._tidy)
 
     async def run(self, statement: Statement, tables: Tables) -> Rows | None:
         """Run a statement."""
@@ -164,6 +168,11 @@ class SqliteDatabase:
                     told.rows += rows
                 case end:
                     return end
+
+    def _tidy(self) -> None:
+        """Have the log written back, which the children, killed as they were, have left beside the file."""
+        with suppress(sqlite3.Error), closing(connect(self._path)) as connection:
+            connection.execute("PRAGMA schema_version")
 
     def _refuse_storage(self) -> None:
         """Raise `StoreError` where a stranger would be let into a storage."""

@@ -126,6 +126,16 @@ async def test_no_process_outlives_the_database(path: Path) -> None:
     await asyncio.wait(tasks)
 
 
+async def test_one_file_is_left(path: Path) -> None:
+    """The log is written back when the database is closed, so a copy of the file is whole."""
+    async with SqliteDatabase(path, None, BOUNDS) as database:
+        await ask(database, "create table t (a)")
+        assert path.with_name(path.name + "-wal").stat().st_size
+    assert not path.with_name(path.name + "-wal").exists()
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("select * from t").fetchall() == []
+
+
 async def test_a_process_knows_no_secret_of_the_service(database: SqliteDatabase) -> None:
     """Its environment has nothing but the way to its code."""
     await ask(database, "select 1")
