@@ -17,6 +17,9 @@ SCHEMA = "sql"
 DATASETS = "datasets"
 """Where datasets are shown, with their stored columns."""
 
+MARK = "Aerolite: "
+"""How the comment of each schema begins that the service has made: it touches no other one of such a name."""
+
 OWN_SETTINGS = ("temp_file_limit", "track_activities")
 """What is set on the role itself: a superuser's settings, which the role cannot change."""
 
@@ -91,7 +94,7 @@ def _stale(sight: Sight) -> str:
         return "FALSE"
     schema = f"to_regnamespace({literal(DATASETS)})::oid"
     return f"""
-coalesce(obj_description({schema}, 'pg_namespace'), '') <> {literal(sight.digest)}
+coalesce(obj_description({schema}, 'pg_namespace'), '') <> {literal(MARK + sight.digest)}
 OR NOT coalesce(has_schema_privilege({schema}, 'USAGE'), FALSE)
 OR (SELECT count(*) FROM pg_namespace WHERE nspname = ANY ({array(sight.schemas)}::name[])
     AND has_schema_privilege(oid, 'USAGE')) <> {len(sight.schemas)}

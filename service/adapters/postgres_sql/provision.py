@@ -9,7 +9,7 @@ from typing import Any
 
 from service.adapters.postgres.connections import Server
 from service.adapters.postgres.errors import translated
-from service.adapters.postgres_sql.guard import DATASETS, REACHING_OUT, SCHEMA
+from service.adapters.postgres_sql.guard import MARK, REACHING_OUT, SCHEMA
 from service.adapters.postgres_sql.role import Role
 from service.adapters.postgres_sql.spelling import array, identifier, literal
 from service.domain.errors import StoreUnavailable
@@ -42,10 +42,16 @@ FROM pg_roles WHERE rolname = current_user
 
 _CONNECTS = "SELECT has_database_privilege($1, current_database(), 'CONNECT')"
 
-_SEEN = f"""
-SELECT nspname AS schema FROM pg_namespace WHERE (nspname = '{DATASETS}' OR nspname LIKE '%@%')
-AND nspowner = (SELECT oid FROM pg_roles WHERE rolname = current_user)
-"""  # noqa: S608 - a constant
+_SCHEMA = """
+SELECT coalesce(obj_description(oid, 'pg_namespace'), '') AS comment,
+    EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid) AS used
+FROM pg_namespace WHERE nspname = $1
+"""
+
+_SHOWING = """
+SELECT nspname AS schema FROM pg_namespace
+WHERE starts_with(obj_description(oid, 'pg_namespace'), $1) AND nspname <> $2
+"""
 
 _MEMBERSHIPS = """
 SELECT granted.rolname AS name FROM pg_auth_members
@@ -138,11 +144,9 @@ class Provision:
             else:
                 # To end a session one must be a member of its role.
                 await connection.execute(f"GRANT {name} TO CURRENT_USER")
-            await connection.execute(
-                f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; GRANT USAGE, CREATE ON SCHEMA {SCHEMA} TO {name};"
-                f"CREATE SCHEMA IF NOT EXISTS {DATASETS}"
-            )
-            for row in await connection.fetch(_SEEN):
+            await self.own(connection, SCHEMA)
+            await connection.execute(f"GRANT USAGE, CREATE ON SCHEMA {SCHEMA} TO {name}")
+            for row in await connection.fetch(_SHOWING, MARK, SCHEMA):
                 await connection.execute(
                     f"GRANT USAGE ON SCHEMA {identifier(row['schema'])} TO {name};"
                     f"GRANT SELECT ON ALL TABLES IN SCHEMA {identifier(row['schema'])} TO {name}"
@@ -159,6 +163,21 @@ class Provision:
             async with connection.transaction():
                 await connection.execute(_TURN)
                 yield connection
+
+    async def own(self, connection: Any, schema: str, comment: str = "") -> None:
+        """Make a schema, or take over an empty one. Raises `StoreUnavailable` where it is another's."""
+        found = await connection.fetchrow(_SCHEMA, schema)
+        name = identifier(schema)
+        if found is None:
+            await connection.execute(f"CREATE SCHEMA {name}")
+        elif found["comment"].startswith(MARK):
+            return
+        elif found["used"]:
+            raise StoreUnavailable(
+                f"{self.place.text}: the schema {name} is there, and not the service's. Rename it, or give"
+                " DATABASE_URL a database of its own."
+            )
+        await connection.execute(f"COMMENT ON SCHEMA {name} IS {literal(MARK + comment)}")
 
     async def _harden(self, connection: Any, role: Role, facts: Facts) -> None:
         """Do what only a superuser can: what the role is, and what it cannot set itself."""

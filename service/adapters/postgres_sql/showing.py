@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from service.adapters.postgres.driver import asyncpg
 from service.adapters.postgres_sql.columns import NUMBER
-from service.adapters.postgres_sql.guard import DATASETS
+from service.adapters.postgres_sql.guard import DATASETS, MARK, SCHEMA
 from service.adapters.postgres_sql.provision import Provision
 from service.adapters.postgres_sql.role import Role
 from service.adapters.postgres_sql.spelling import identifier, literal
@@ -19,10 +19,9 @@ _AT_ONCE = 200
 
 _THERE = """
 SELECT nspname AS schema, relname AS name, coalesce(obj_description(pg_class.oid, 'pg_class'), '') AS digest,
-    coalesce(obj_description(pg_namespace.oid, 'pg_namespace'), '') AS base
+    obj_description(pg_namespace.oid, 'pg_namespace') AS base
 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-WHERE relkind = 'v' AND relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user)
-    AND (nspname = $1 OR nspname LIKE '%@%')
+WHERE relkind = 'v' AND nspname <> $2 AND starts_with(obj_description(pg_namespace.oid, 'pg_namespace'), $1)
 """
 
 _DIGEST = "SELECT coalesce(obj_description(to_regclass($1)::oid, 'pg_class'), '')"
@@ -35,10 +34,11 @@ async def show(provision: Provision, role: Role, shown: Shown) -> None:
     """
     wanted = {(view.schema, view.name): view for view in shown.stored}
     seen = {(view.schema, view.name): (view, base) for view, base in shown.seen}
-    current = {view.digest for view in shown.stored}
+    current = {MARK + view.digest for view in shown.stored}
     async with provision.turn() as connection:
-        await connection.execute(NUMBER)
-        there = {(row["schema"], row["name"]): row for row in await connection.fetch(_THERE, DATASETS)}
+        await provision.own(connection, DATASETS)
+        await connection.execute(f"GRANT USAGE ON SCHEMA {DATASETS} TO {identifier(role.name)}; {NUMBER}")
+        there = await _there(connection)
     stale = [
         key
         for key, row in there.items()
@@ -60,8 +60,26 @@ async def show(provision: Provision, role: Role, shown: Shown) -> None:
     async with provision.turn() as connection:
         for key, (view, base) in seen.items():
             if key not in there:
-                await _create_schema(connection, view, base, role)
-        await connection.execute(f"COMMENT ON SCHEMA {DATASETS} IS {literal(shown.sight.digest or '')}")
+                await provision.own(connection, view.schema, base)
+                await connection.execute(
+                    f"GRANT USAGE ON SCHEMA {identifier(view.schema)} TO {identifier(role.name)}"
+                )
+                await _create(connection, view, role)
+        there = await _there(connection)
+        # Another replica may have changed some in between; then the next look finds them stale.
+        digest = shown.sight.digest if _same(wanted.values(), there) else ""
+        await connection.execute(f"COMMENT ON SCHEMA {DATASETS} IS {literal(f'{MARK}{digest}')}")
+
+
+async def _there(connection: Any) -> dict[tuple[str, str], Any]:
+    rows = await connection.fetch(_THERE, MARK, SCHEMA)
+    return {(row["schema"], row["name"]): row for row in rows}
+
+
+def _same(wanted: Iterable[View], there: Mapping[tuple[str, str], Any]) -> bool:
+    """Tell whether the views of stored columns are these, but for those set aside."""
+    digests = {key: row["digest"] for key, row in there.items() if key[0] == DATASETS and "@" not in key[1]}
+    return digests == {(view.schema, view.name): view.digest for view in wanted}
 
 
 async def _create(connection: Any, view: View, role: Role) -> None:
@@ -70,15 +88,6 @@ async def _create(connection: Any, view: View, role: Role) -> None:
         f"DROP VIEW IF EXISTS {name}; {view.created}; COMMENT ON VIEW {name} IS {literal(view.digest)};"
         f" GRANT SELECT ON {name} TO {identifier(role.name)}"
     )
-
-
-async def _create_schema(connection: Any, view: View, base: str, role: Role) -> None:
-    schema = identifier(view.schema)
-    await connection.execute(
-        f"CREATE SCHEMA IF NOT EXISTS {schema}; COMMENT ON SCHEMA {schema} IS {literal(base)};"
-        f" GRANT USAGE ON SCHEMA {schema} TO {identifier(role.name)}"
-    )
-    await _create(connection, view, role)
 
 
 async def _drop(connection: Any, schema: str, name: str) -> None:

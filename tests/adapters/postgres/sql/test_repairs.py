@@ -117,6 +117,24 @@ async def test_rights_that_the_service_cannot_take_away_close_the_entrance(
     assert await client.one("select 1") == 1
 
 
+async def test_a_schema_of_an_operator_is_left_alone(
+    url: str, client: Client, superuser: asyncpg.Connection
+) -> None:
+    """What is called like a schema of the service and is not its own is neither given away nor changed."""
+    await superuser.execute("create schema sql; create table sql.theirs as select 1 as a")
+    with pytest.raises(StoreUnavailable, match='the schema "sql" is there'):
+        await client.run("select 1")
+    await superuser.execute("alter schema sql rename to theirs")
+    assert await client.one("select 1") == 1
+    with pytest.raises(QueryFailed, match="permission denied"):
+        await client.run("select * from theirs.theirs")
+    await superuser.execute("create schema datasets; create view datasets.theirs as select 1 as a")
+    async with PostgresDatabase(url, BOUNDS, shows_datasets=True) as database:
+        with pytest.raises(StoreUnavailable, match='the schema "datasets" is there'):
+            await Client(database).run("select 1")
+    assert await superuser.fetchval("select a from datasets.theirs") == 1
+
+
 async def test_replicas_begin_at_the_same_time(url: str) -> None:
     """Who comes first makes the role; the others wait for it, in other processes, too."""
     replicas = [PostgresDatabase(url, BOUNDS, shows_datasets=False) for _ in range(6)]
