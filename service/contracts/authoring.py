@@ -74,11 +74,12 @@ def module_text(day: date, description: str) -> str:
         raise DeclarationError("A contract needs a description: say what changes, for clients.")
     return _MODULE.format(
         date=day,
-        description=told.replace("\\", "\\\\").replace('"', "'").rstrip(".") + ".",
+        description=told.replace("\\", "/").replace('"', "'").rstrip(".") + ".",
         year=day.year,
         month=day.month,
         day=day.day,
-        literal=json.dumps(told, ensure_ascii=False),
+        # As ruff writes it: in the quotes that need no escapes.
+        literal=repr(told) if '"' in told and "'" not in told else json.dumps(told, ensure_ascii=False),
     )
 
 

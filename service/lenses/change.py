@@ -14,7 +14,7 @@ from service.domain.datasets import Schema
 from service.domain.errors import InvalidChange
 from service.domain.wording import pointer
 from service.lenses.draft import Condition, Draft, Refused
-from service.lenses.operations import Add, AnyOperation
+from service.lenses.operations import OPERATIONS, Add, AnyOperation
 from service.lenses.steps import Fits
 
 MAX_OPERATIONS = 1000
@@ -81,6 +81,8 @@ def _invalid(sentence: str) -> InvalidChange:
     if place is not None:
         parts = [name or index for name, index in _PART.findall(place[1])]
         sentence = sentence[: place.start()]
+    if parts[-1:] == ["op"] and sentence.startswith("Invalid value"):
+        sentence = f"There is no such operation; there are {', '.join(OPERATIONS)}"
     member = _MEMBER.search(sentence)
     if member is not None:
         parts.append(member[1])

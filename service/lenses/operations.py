@@ -117,3 +117,4 @@ def _first_twice(values: dict[str, str]) -> str | None:
 
 
 AnyOperation = Rename | Hide | Add | CastTo | MapValues
+OPERATIONS = ("rename", "hide", "add", "cast", "map")

@@ -17,7 +17,7 @@ from service.formats.fitting import fits
 from service.formats.shape import compile_shape
 from service.lenses.change import Change, draft_of, read_change, read_changes
 from service.lenses.draft import Condition
-from service.lenses.tokens import NULL
+from service.lenses.tokens import NULL, text_of
 from service.ports.clock import Clock
 from service.ports.storage import NO_GUARD, Datasets, Guard, SchemaChanged
 from service.usecases.reading import missing
@@ -154,9 +154,9 @@ def _check_records(records: Sequence[bytes], conditions: Sequence[Placed]) -> No
         for row in rows:
             token = before.get(bytes(row.get(before.stored, NULL)))
             if step.loses(token):
+                value = quoted((text_of(token) or token).decode())
                 raise InvalidChange(
-                    f"{quoted(token.decode())} stands in a record and could not come back: "
-                    'say "lossy": true if that may be.',
+                    f'{value} stands in a record and could not come back: say "lossy": true if that may be.',
                     pointer=place,
                 )
 

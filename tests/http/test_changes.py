@@ -346,6 +346,20 @@ async def test_what_cannot_be_is_refused_with_its_place(loaded: Api, case: str) 
 
 
 @pytest.mark.parametrize(
+    ("case", "sentence"),
+    [
+        ("unknown operation", "There is no such operation; there are rename, hide, add, cast, map."),
+        ("a cast that rows do not pass", '"Aachen" stands in a record and could not come back'),
+        ("unknown column of a rename", 'There is no column "no" at that point; there are "name", "id"'),
+    ],
+)
+async def test_the_reason_says_what_to_do(loaded: Api, case: str, sentence: str) -> None:
+    """It names what there is, and shows a value as people read it."""
+    _, body = await call(loaded, "POST", CHANGES, BAD[case][0])
+    assert body["detail"].startswith(sentence)
+
+
+@pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
         ("GET", "/datasets/none/changes", None, 404),

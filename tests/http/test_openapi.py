@@ -17,7 +17,7 @@ from .registries import ending
 from .test_versions import BROWSER, Page
 
 CONTRACTS = [contract.date.isoformat() for contract in registered().contracts]
-FIRST, SECOND, NEWEST = CONTRACTS
+FIRST, SECOND, NEWEST, *_ = CONTRACTS
 
 
 async def document_of(api: Api, contract: str) -> dict[str, Any]:

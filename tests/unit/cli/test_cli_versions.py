@@ -47,9 +47,10 @@ def test_list_tells_contracts_and_changes(invoke: Invoke) -> None:
     assert "additive  Located" in output
 
 
-def test_new_writes_what_a_contract_begins_with(invoke: Invoke, checkout: Path) -> None:
+@pytest.mark.parametrize("told", ['Names are "shorter"', "It's", r"""C:\{x}: "it's" é\n"""])
+def test_new_writes_what_a_contract_begins_with(invoke: Invoke, checkout: Path, told: str) -> None:
     """A module that says what is missing, golden files that differ by the date, and a line for people."""
-    result = invoke("versions", "new", "2027-01-15", 'Names are "shorter"', "--root", str(checkout))
+    result = invoke("versions", "new", "2027-01-15", told, "--root", str(checkout))
     assert result.exit_code == 0, result.output
     path = checkout / "service" / "contracts" / "v2027_01_15.py"
     spec = spec_from_file_location("v2027_01_15", path)
@@ -58,7 +59,7 @@ def test_new_writes_what_a_contract_begins_with(invoke: Invoke, checkout: Path) 
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     contract: Contract = module.contract
-    assert (str(contract.date), contract.description) == ("2027-01-15", 'Names are "shorter"')
+    assert (str(contract.date), contract.description) == ("2027-01-15", told)
     real = registered()
     with pytest.raises(DeclarationError, match="2027-01-15 changes nothing"):
         Registry([*real.contracts, contract], real.operations.values())
@@ -68,7 +69,7 @@ def test_new_writes_what_a_contract_begins_with(invoke: Invoke, checkout: Path) 
     assert {path.name for path in before.iterdir()} == {
         path.name for path in (checkout / "tests" / "goldens" / "2027-01-15").iterdir()
     }
-    assert '- Contract 2027-01-15: Names are "shorter"\n' in (checkout / "CHANGELOG.md").read_text("utf-8")
+    assert f"- Contract 2027-01-15: {told}\n" in (checkout / "CHANGELOG.md").read_text("utf-8")
     assert "aerolite versions lock" in result.output
 
 
