@@ -77,7 +77,7 @@ class PostgresDatabase:
 
     async def aliases(self, tables: Tables) -> Mapping[str, Mapping[str, str]]:
         """Return which names of datasets' columns are others in SQL."""
-        return aliases(await tables()) if self._shows_datasets else {}
+        return await asyncio.to_thread(aliases, await tables()) if self._shows_datasets else {}
 
     async def _finish(self, running: Running) -> Rows | None:
         """Run what has begun, within its time, and commit."""

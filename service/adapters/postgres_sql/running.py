@@ -53,7 +53,9 @@ class Running:
                 (opening, Answer(room_bytes=_INLINE_BYTES)), (parsing, Answer())
             )
             opened.checked()
-        except (Lost, Refused, Overflow, TimeoutError) as error:
+        except TimeoutError as error:
+            raise StoreUnavailable(f"{self._place.text} does not answer.") from error
+        except (Lost, Refused, Overflow) as error:
             raise StoreUnavailable(
                 f"{self._place.text} does not begin a transaction ({self._place.redacted(error)})."
             ) from error

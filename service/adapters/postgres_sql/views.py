@@ -56,11 +56,13 @@ class Views:
     """Makes the SQL of views, once for each version of a dataset's columns."""
 
     def __init__(self) -> None:
+        self._turn = asyncio.Lock()
         self._kept: OrderedDict[tuple[str, str, int, int], tuple[object, View]] = OrderedDict()
 
     async def shown(self, tables: Sequence[Table]) -> Shown:
         """Return the views of these datasets."""
-        return await asyncio.to_thread(self._shown, tables)
+        async with self._turn:
+            return await asyncio.to_thread(self._shown, tables)
 
     def _shown(self, tables: Sequence[Table]) -> Shown:
         tables = with_columns(tables)

@@ -108,7 +108,7 @@ async def test_a_session_that_is_lost_at_its_beginning_is_unavailable(
     """A network that fails before the statement has begun is no fault of the statement."""
     database, proxy = cut
     proxy.cut, proxy.word = where, b"BEGIN ISOLATION"
-    with pytest.raises(StoreUnavailable, match="does not begin a transaction"):
+    with pytest.raises(StoreUnavailable, match=r"does not (begin a transaction|answer)"):
         await Client(database).run("select 1")
 
 
