@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -14,6 +15,10 @@ from tests.contract.backends.base import ProcessBackend, ServerBackend
 
 from .conftest import queue_at
 from .stage import Stage, until
+
+LIMIT_S = 2.0
+SLACK_S = 1.0
+"""What a busy test machine may add."""
 
 
 async def test_what_was_rung_for_first_is_heard_first(stage: Stage) -> None:
@@ -110,3 +115,26 @@ async def test_a_queue_comes_back_with_its_server(stage: Stage, backend: Process
             return False
 
     await until(rung)
+
+
+async def test_a_server_that_hears_but_does_not_answer_holds_nobody_up(
+    stage: Stage, backend: ProcessBackend
+) -> None:
+    """Whoever rings is told within two seconds, however many do; then the doorbell is as it was."""
+    if not isinstance(backend, ServerBackend):
+        return
+    await stage.queue.ring("a")
+    async with backend.stalled():
+        started = time.perf_counter()
+        rings = (stage.queue.ring(f"b{number}") for number in range(8))
+        told = await asyncio.gather(*rings, return_exceptions=True)
+        assert time.perf_counter() - started < LIMIT_S + SLACK_S
+    assert [type(one) for one in told] == [StoreUnavailable] * 8
+
+    async def heard() -> bool:
+        try:
+            return "a" in await stage.queue.hear(99, 1)
+        except StoreError:
+            return False
+
+    await until(heard)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,10 +16,14 @@ _CONNECTIONS = 4
 _LOCK = "SELECT pg_advisory_xact_lock(71623840)"
 
 
+async def _no_reset(_: object) -> None:
+    """Spare the round trip: the statements leave nothing in the session."""
+
+
 class Pool:
     """Connections to the server at `url`; the first runs `make` where the relation `last` is missing."""
 
-    def __init__(self, url: str, setting: str, *, last: str, make: str, timeout_s: float = 2.0) -> None:
+    def __init__(self, url: str, setting: str, *, last: str, make: str, timeout_s: float = 1.6) -> None:
         self._url = url
         self._last = last
         self._make = make
@@ -34,7 +39,7 @@ class Pool:
                 min_size=0,
                 max_size=_CONNECTIONS,
                 timeout=self._timeout_s,
-                command_timeout=self._timeout_s,
+                reset=_no_reset,
                 # None is kept: behind a pooler the next transaction may be on another session.
                 statement_cache_size=0,
                 init=self._prepare,
@@ -47,10 +52,16 @@ class Pool:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
-        """Lend a connection. Raises `StoreUnavailable`."""
+        """Lend a connection for a few short statements. Raises `StoreUnavailable` after `timeout_s`."""
         with translated(self.place):
-            async with self._pool.acquire(timeout=self._timeout_s) as connection:
-                yield connection
+            async with asyncio.timeout(self._timeout_s), self._pool.acquire() as connection:
+                try:
+                    yield connection
+                except asyncpg.PostgresError:
+                    raise  # the server has answered: the connection is as good as before
+                except BaseException:
+                    connection.terminate()  # the driver would wait for the server to cancel
+                    raise
 
     async def listener(self, channel: str, notified: Callable[[], None]) -> Any:
         """Return a connection outside the pool that hears a channel. Raises `StoreUnavailable`."""

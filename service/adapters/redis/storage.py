@@ -33,8 +33,9 @@ class RedisStorage:
     """Datasets and documents in Redis.
 
     `url` is `redis://[[user]:password@]host[:port][/database]`, `rediss://` with TLS (`?ssl_ca_certs=` names
-    a file of certificates to trust), or `redis+cluster://` with one or more hosts. `timeout_s` is how long an
-    answer may take, connecting included; `wait_s` how long a writer waits for others; `prefix` begins keys.
+    a file of certificates to trust), or `redis+cluster://` with one or more hosts. `timeout_s`: a server that
+    says nothing for so long counts as gone; `wait_s` is how long a writer waits for others; `prefix` begins
+    keys.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class RedisStorage:
         wait_s: float = 8.0,
         prefix: str = "aerolite",
     ) -> None:
-        self._wire = Wire(url, timeout_s)
+        self._wire = Wire(url, timeout_s * 0.8)  # the rest is for the caller's answer to get out
         self._heads = Heads(self._wire, prefix)
         committer = Committer(self._wire, self._heads, clock, prefix, wait_s)
         reader = Reader(self._wire, self._heads)
