@@ -11,10 +11,7 @@ import random
 import shutil
 import signal
 import socket
-import socketserver
-import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -209,54 +206,6 @@ def durable_cluster() -> Iterator[RedisCluster]:
     """Run a cluster that writes every commit to disk before it acknowledges it."""
     with redis_cluster(DURABLE) as cluster:
         yield cluster
-
-
-@contextmanager
-def tls_front(port: int) -> Iterator[tuple[int, Path]]:
-    """Terminate TLS before a loopback port: give the port to use and the certificate to trust.
-
-    The wheel's server is built without TLS, as many are that stand behind a proxy. Needs `openssl`.
-    """
-    with temporary("tls") as folder:
-        certificate = folder / "certificate.pem"
-        key = folder / "key.pem"
-        words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
-        files = ["-keyout", str(key), "-out", str(certificate)]
-        subprocess.run(["openssl", *words, "-addext", names, *files], check=True, capture_output=True)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        with _Front(context, port) as front:
-            thread = threading.Thread(target=front.serve_forever, args=(0.01,))
-            thread.start()
-            yield int(front.server_address[1]), certificate
-            front.shutdown()
-            thread.join()
-
-
-class _Front(socketserver.ThreadingTCPServer):
-    """Accepts TLS and passes on what comes, both ways."""
-
-    daemon_threads = True
-
-    def __init__(self, context: ssl.SSLContext, target: int) -> None:
-        self._context = context
-        self._target = target
-        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        with contextlib.suppress(OSError):  # a handshake that fails is the client's to tell
-            outer = self._context.wrap_socket(request, server_side=True)
-            with outer, socket.create_connection(("127.0.0.1", self._target)) as inner:
-                threading.Thread(target=_pump, args=(inner, outer), daemon=True).start()
-                _pump(outer, inner)
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(1 << 16):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
 
 
 def find_binary() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
@@ -133,6 +134,8 @@ class Server:
             return await asyncpg.connect(
                 self._url, timeout=self._timeout_s, server_settings={"application_name": "aerolite"}
             )
+        except ssl.SSLError:
+            raise  # that of a certificate is a ValueError, too
         except ValueError as error:
             cause = self.place.redacted(error)
             raise StoreError(f"{self.place.text} cannot be reached by this URL: {cause}.") from None

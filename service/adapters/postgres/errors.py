@@ -138,6 +138,6 @@ def _severance(error: Exception, place: Place) -> str:
         case FileNotFoundError() | PermissionError():
             return f"cannot be reached: a file that the URL names cannot be read ({error.strerror})"
         case ssl.SSLError():
-            return f"cannot be reached by TLS ({place.redacted(error)})"
+            return f"cannot be reached by TLS ({getattr(error, 'verify_message', place.redacted(error))})"
         case _:
             return f"cannot be reached ({place.redacted(error)})"

@@ -13,6 +13,7 @@ from service.adapters.postgres import PostgresStorage
 from service.domain.errors import StoreError, StoreUnavailable
 from tests.clocks import FakeClock
 from tests.servers.postgres import PASSWORD, USER, PostgresServer
+from tests.servers.tls import as_postgres, tls_front
 
 ROOT = Path(__file__).parents[3]
 
@@ -49,6 +50,18 @@ async def test_the_cause_is_named(server: PostgresServer, old: str, new: str, ca
     url = server.url.replace(old, new)
     assert url != server.url
     assert cause in (await refusal(url)).detail
+
+
+async def test_tls_is_spoken_and_checked(server: PostgresServer) -> None:
+    """A certificate that is trusted is taken; one that is not is told as that, and may be another tomorrow."""
+    with tls_front(server.port, as_postgres) as (port, certificate):
+        url = f"postgresql://{USER}:{PASSWORD}@localhost:{port}/postgres?sslmode=verify-full&sslrootcert="
+        async with PostgresStorage(f"{url}{certificate}", clock=FakeClock()) as storage:
+            await storage.ping()
+        with tls_front(server.port) as (_, another):
+            error = await refusal(f"{url}{another}")
+    assert isinstance(error, StoreUnavailable)
+    assert "(STORAGE_URL) cannot be reached by TLS (self-signed certificate)" in error.detail
 
 
 async def test_a_port_where_nothing_listens_is_told(server: PostgresServer) -> None:

@@ -10,7 +10,8 @@ from service.adapters.redis import RedisStorage
 from service.domain.errors import StoreError, StoreUnavailable
 from tests.clocks import FakeClock
 from tests.contract.steps import everything, keyed, load, records
-from tests.servers.redis import PASSWORD, RedisServer, tls_front
+from tests.servers.redis import PASSWORD, RedisServer
+from tests.servers.tls import tls_front
 
 
 @pytest.mark.parametrize(
