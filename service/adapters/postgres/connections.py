@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from typing import Any, TypeVar
 
-from service.adapters.postgres.driver import asyncpg
+from service.adapters.postgres.driver import asyncpg, no_reset
 from service.adapters.postgres.errors import Place, translated
 from service.adapters.postgres.migrations import Migrations
 from service.adapters.postgres.vigil import Vigil
@@ -170,7 +170,7 @@ class Connections:
     async def open(self) -> None:
         """Make the pool, which connects to nothing yet."""
         self._pool = await asyncpg.create_pool(
-            connect=self._connect, reset=_no_reset, min_size=0, max_size=self._size
+            connect=self._connect, reset=no_reset, min_size=0, max_size=self._size
         )
 
     async def close(self) -> None:
@@ -226,10 +226,6 @@ class Connections:
         except BaseException:
             free.release()
             raise
-
-
-async def _no_reset(_: object) -> None:
-    """Spare the round trip: nothing that we do leaves anything in the session."""
 
 
 async def _in_turns(rows: Iterable[tuple[object, ...]]) -> AsyncIterator[tuple[object, ...]]:

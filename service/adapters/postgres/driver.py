@@ -11,4 +11,8 @@ except ModuleNotFoundError as error:
         "A postgresql: URL needs a driver that is not installed: pip install 'aerolite[postgres]'."
     ) from error
 
-__all__ = ["asyncpg"]
+__all__ = ["asyncpg", "no_reset"]
+
+
+async def no_reset(_: object) -> None:
+    """Spare a pool the round trip: what we do leaves nothing in the session."""

@@ -7,17 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from service.adapters.postgres.driver import asyncpg
+from service.adapters.postgres.driver import asyncpg, no_reset
 from service.adapters.postgres.errors import Place, translated
 
 _CONNECTIONS = 4
 
 # Two processes that make the same table at the same time would trip over each other.
 _LOCK = "SELECT pg_advisory_xact_lock(71623840)"
-
-
-async def _no_reset(_: object) -> None:
-    """Spare the round trip: the statements leave nothing in the session."""
 
 
 class Pool:
@@ -39,7 +35,7 @@ class Pool:
                 min_size=0,
                 max_size=_CONNECTIONS,
                 timeout=self._timeout_s,
-                reset=_no_reset,
+                reset=no_reset,
                 # None is kept: behind a pooler the next transaction may be on another session.
                 statement_cache_size=0,
                 init=self._prepare,
