@@ -41,7 +41,7 @@ cluster: $(READY)  ## Run the tests that need a KUBECONFIG
 	$(BIN)/python -m pytest -m cluster tests/deploy -p no:xdist --timeout 1800
 
 nightly: $(READY)  ## Run the long property tests
-	AEROLITE_HYPOTHESIS=nightly $(BIN)/python -m pytest tests/unit
+	AEROLITE_HYPOTHESIS=nightly $(BIN)/python -m pytest tests/unit --timeout 3600
 
 lock: $(READY)  ## Pin and hash what the image installs
 	scripts/lock
