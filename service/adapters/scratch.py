@@ -26,8 +26,7 @@ class Scratch:
     def __init__(self, prefix: str, parent: Path | None = None) -> None:
         self._prefix = prefix
         self._parent = parent
-        self._descriptor = -1
-        self.path = Path()
+        self._made: tuple[int, Path] | None = None
 
     async def __aenter__(self) -> Self:
         """Make it."""
@@ -35,13 +34,23 @@ class Scratch:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Remove it."""
-        await asyncio.to_thread(shutil.rmtree, self.path, ignore_errors=True)
-        os.close(self._descriptor)
+        """Remove it, if it was made."""
+        made, self._made = self._made, None
+        if made is not None:
+            descriptor, path = made
+            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+            os.close(descriptor)
+
+    @property
+    def path(self) -> Path:
+        """Where it is. Raises `FileNotFoundError` while it is not made."""
+        if self._made is None:
+            raise FileNotFoundError("The directory is not there: it was not entered, or was left.")
+        return self._made[1]
 
     def _make(self) -> None:
         sweep(self._prefix, self._parent)
-        self._descriptor, self.path = make_directory(self._prefix, self._parent)
+        self._made = make_directory(self._prefix, self._parent)
 
 
 def make_directory(prefix: str, parent: Path | None = None) -> tuple[int, Path]:

@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import chdir
 from pathlib import Path
+
+import pytest
 
 from service.adapters.duckdb import DuckdbEngine
 from service.adapters.scratch import Scratch, held, make_file, sweep
@@ -54,6 +57,20 @@ async def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     async with Scratch("t-", tmp_path) as own:
         assert names(tmp_path) == {own.path.name}
     assert names(tmp_path) == set()
+
+
+async def test_what_was_never_made_is_not_removed(tmp_path: Path) -> None:
+    """Leaving without entering, or twice, touches nothing."""
+    (tmp_path / "mine").touch()
+    scratch = Scratch("t-", tmp_path)
+    with chdir(tmp_path):
+        await scratch.__aexit__(None, None, None)
+        async with scratch:
+            assert len(names(tmp_path)) == 2
+        await scratch.__aexit__(None, None, None)
+    assert names(tmp_path) == {"mine"}
+    with pytest.raises(FileNotFoundError):
+        _ = scratch.path
 
 
 def test_only_what_is_surely_left_is_removed(tmp_path: Path) -> None:
