@@ -273,7 +273,6 @@ class Container(containers.DeclarativeContainer):
     views = providers.Singleton(Views)
     reading = providers.Singleton(Reading, datasets)
     loading = providers.Singleton(Loading, datasets, spool, providers.Callable(limits, settings), views)
-    editing = providers.Singleton(Editing, datasets, reading, views)
     engine = providers.Singleton(
         DuckdbEngine,
         settings.provided.spool_dir,
@@ -281,6 +280,7 @@ class Container(containers.DeclarativeContainer):
         spill_bytes=settings.provided.engine_spill_bytes,
         timeout_s=settings.provided.sql_timeout_seconds,
     )
+    editing = providers.Singleton(Editing, datasets, reading, views, engine.provided.edited)
     questions = providers.Singleton(Questions, datasets, reading, engine, views)
     reader: providers.Provider[Database] = providers.Singleton(duckdb_reader, settings, engine, datasets)
     database: providers.Provider[Database] = providers.Selector(

@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self, TypeAlias
 
 from service.domain.columns import Column
 from service.domain.datasets import Dataset
-from service.ports.storage import Snapshot
+from service.ports.storage import Commit, Snapshot
 
 Value: TypeAlias = str | int | float | bool | date
 """What a column is compared with, in its type; a timestamp is its microseconds since 1970 UTC."""
@@ -216,13 +216,21 @@ class Engine(Protocol):
         """Close it and remove its files."""
         ...
 
+    def edited(self, commit: Commit, record: bytes | None) -> None:
+        """Be told of a commit that changed one record (None: removed it); to tell all of them is no duty.
+
+        What is kept may be brought up to date by it instead of being built anew.
+        """
+        ...
+
     def snapshot(
         self, dataset: Dataset, source: Callable[[], AbstractAsyncContextManager[Snapshot]]
     ) -> AbstractAsyncContextManager[EngineSnapshot]:
         """Hold the columns of a revision, or of a newer one.
 
-        Kept columns of the same generation are extended by what was appended since; they are built anew
-        from `source` where there are none, or where a record was changed or removed. Many who ask for the
+        Kept columns of the same generation are extended by what was appended since, and by those edits that
+        were told (`edited`); they are built anew from `source` where there are none, or where a record was
+        changed or removed otherwise. Many who ask for the
         same columns wait for one building. Raises what `source` raises, and `OutOfSpace`.
         """
         ...

@@ -26,6 +26,7 @@ from service.usecases.reading import Reading, missing
 from service.usecases.views import View, Views, shown
 
 T = TypeVar("T")
+Told = Callable[[Commit, bytes | None], None]
 
 _ATTEMPTS = 16
 _SMALL_BYTES = 64 << 10
@@ -41,15 +42,18 @@ class Edited:
 
 
 class Editing:
-    """Changes single records and schemas in a store.
+    """Changes single records and schemas in a store; `edited` is told of each record (None: it is removed).
 
     `day` tells which view of the dataset a record is written in (None: that before all changes).
     """
 
-    def __init__(self, datasets: Datasets, reading: Reading, views: Views) -> None:
+    def __init__(
+        self, datasets: Datasets, reading: Reading, views: Views, edited: Told = lambda commit, record: None
+    ) -> None:
         self._datasets = datasets
         self._reading = reading
         self._views = views
+        self._edited = edited
 
     async def put(
         self,
@@ -108,7 +112,9 @@ class Editing:
             stored = await self._reading.record(name, key)
             # With a key the position may meanwhile be another record's: hold on to what was found.
             same = replace(guard, record=stored.record)
-            return await self._datasets.delete_record(name, stored.position, same)
+            commit = await self._datasets.delete_record(name, stored.position, same)
+            self._edited(commit, None)
+            return commit
 
         return await _repeated(attempt)
 
@@ -142,6 +148,7 @@ class Editing:
             schema=schema,
             guard=replace(guard, schema_version=stored.dataset.schema.version),
         )
+        self._edited(commit, record)
         return Edited(commit.dataset, record)
 
     async def _insert(

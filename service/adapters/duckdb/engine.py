@@ -14,17 +14,24 @@ from weakref import WeakValueDictionary
 import duckdb
 
 from service.adapters.duckdb.connections import Database, Lease
+from service.adapters.duckdb.edits import Changes, Edits
 from service.adapters.duckdb.snapshot import DuckdbSnapshot
 from service.adapters.duckdb.tables import Table, TooWide
 from service.adapters.scratch import Scratch
 from service.domain.datasets import Dataset
 from service.domain.errors import Busy, OutOfSpace, SnapshotLost
 from service.ports.engine import EngineSnapshot
-from service.ports.storage import Slice, Snapshot
+from service.ports.storage import Commit, Slice, Snapshot
 
 Source = Callable[[], AbstractAsyncContextManager[Snapshot]]
 
 _ATTEMPTS = 4
+_IDLE_S = 1.0
+"""How long an edit waits for those who read what it changes, before the columns are built anew instead."""
+
+_TOLD_S = 0.02
+"""How long to wait for an edit to be told that everybody sees already: its maker is about to."""
+
 _TEMP_SHARE = 4
 """A quarter of the disk is for sorts and groups that memory cannot hold, the rest for snapshots."""
 
@@ -52,6 +59,7 @@ class DuckdbEngine:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._building = asyncio.Semaphore(1)
         self._tasks: set[asyncio.Task[Dataset]] = set()
+        self._edits = Edits()
         self._builds = 0
 
     async def __aenter__(self) -> Self:
@@ -91,13 +99,22 @@ class DuckdbEngine:
         else:
             raise Busy("The dataset changes faster than it can be read; try again in a moment.")
         table.users += 1
+        table.idle.clear()
         table.used = next(self._uses)
         try:
             yield DuckdbSnapshot(self._database, table, dataset, self._directory)
         finally:
             table.users -= 1
+            if not table.users:
+                table.idle.set()
             if table not in self._tables and not table.users:
                 await self._drop(table)
+
+    def edited(self, commit: Commit, record: bytes | None) -> None:
+        """Be told of a changed record: kept columns are then brought up to date instead of built anew."""
+        name = commit.dataset.name
+        if name in self._locks or any(table.name == name for table in self._tables):
+            self._edits.note(commit, record)
 
     def _found(self, dataset: Dataset) -> Table | None:
         """Return the table that shows a revision."""
@@ -137,18 +154,37 @@ class DuckdbEngine:
         dataset = held.dataset
         if self._found(dataset) is None:
             table = self._extensible(dataset)
-            if table is None or wide - table.wide:
+            changes = None if table is None or wide - table.wide else await self._changes(table, dataset)
+            if table is None or changes is None:
                 known = frozenset().union(*(each.wide for each in self._tables if each.name == dataset.name))
                 async with self._building:
                     await self._build(dataset, held, wide | known)
             else:
-                await self._extend(table, held)
+                await self._extend(table, held, changes)
         return dataset
+
+    async def _changes(self, table: Table, dataset: Dataset) -> Changes | None:
+        """Return what was changed in a table's records since; None where that is not known, or it is held."""
+        known = partial(self._edits.between, table.name, table.generation, table.edits, dataset.edits)
+        changes = known()
+        if changes is None:
+            await asyncio.sleep(_TOLD_S)
+            changes = known()
+        if changes and table.users:
+            table.closed = True  # to newcomers, who wait for the revision that is about to come
+            try:
+                async with asyncio.timeout(_IDLE_S):
+                    await table.idle.wait()
+            except TimeoutError:
+                return None
+            finally:
+                table.closed = False
+        return changes
 
     def _extensible(self, dataset: Dataset) -> Table | None:
         for table in self._tables:
             same = table.name == dataset.name and table.generation == dataset.generation
-            if same and table.edits == dataset.edits and table.end <= dataset.next_position:
+            if same and table.edits <= dataset.edits and table.end <= dataset.next_position:
                 return table if table.takes(dataset.schema.columns) else None
         return None
 
@@ -169,16 +205,19 @@ class DuckdbEngine:
         table.measure()
         await self._replace(table)
 
-    async def _extend(self, table: Table, held: Snapshot) -> None:
-        """Add what was appended since; where that fails the table is as good as gone."""
+    async def _extend(self, table: Table, held: Snapshot, changes: Changes) -> None:
+        """Change what was changed and add what was appended since, or nothing of it."""
         dataset = held.dataset
         columns = dict(table.columns)
         table.growths += 1
         table.growing = True
+        table.closed = bool(changes)
+        there = {position: record for position, record in changes.items() if position < table.end}
         try:
             async with self._database.lease() as lease:
                 await lease.run(_begin)
                 await lease.run(lambda cursor: table.widen(cursor, dataset.schema.columns))
+                await lease.run(lambda cursor: table.change(cursor, there))
                 if table.end < dataset.next_position:
                     await self._fill(lease, table, held.scan(after=table.end - 1 if table.end else None))
                 await lease.run(_commit)
@@ -186,8 +225,8 @@ class DuckdbEngine:
             table.columns = columns
             raise
         finally:
-            table.growing = False
-        table.end, table.revision = dataset.next_position, dataset.revision
+            table.growing = table.closed = False
+        table.end, table.revision, table.edits = dataset.next_position, dataset.revision, dataset.edits
         table.measure()
 
     async def _fill(self, lease: Lease, table: Table, slices: AsyncIterator[Slice]) -> None:
@@ -231,6 +270,8 @@ class DuckdbEngine:
             await self._drop(oldest)
 
     async def _drop(self, table: Table) -> None:
+        if all(each.name != table.name for each in self._tables):
+            self._edits.forget(table.name)
         async with self._database.lease() as lease:
             await lease.run(table.drop)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import duckdb
 
 from service.adapters.duckdb.columns import Stored, filled, from_text, pointer
 from service.adapters.duckdb.connections import literal
+from service.adapters.duckdb.edits import Changes
 from service.domain.columns import Column, ColumnType
 from service.domain.datasets import Dataset
 
@@ -27,8 +29,9 @@ class Table:
     """The records of one generation of a dataset, in columns, as far as `end`.
 
     Beside a column for each of the dataset's, it has `p`, the position, and `r`, the record as the store
-    holds it. Rows stand in the order of `p`: nothing is ever changed or removed in place, so an
-    unsorted page needs no sort.
+    holds it. Rows stand in the order of `p`, so an unsorted page needs no sort. Who holds a revision counts
+    among the `users`; records are changed only where there are none (`idle`), and while they are, the table
+    shows nothing (`closed`).
     """
 
     def __init__(self, number: int, directory: Path, dataset: Dataset, wide: frozenset[str]) -> None:
@@ -41,6 +44,8 @@ class Table:
         self.revision = 0
         self.users = 0
         self.used = 0
+        self.idle = asyncio.Event()
+        self.closed = False
         self.growths = 0
         self.growing = False
         self.size_bytes = 0
@@ -67,6 +72,8 @@ class Table:
 
     def shows(self, dataset: Dataset) -> bool:
         """Return whether all of a revision is here as it is there."""
+        if self.closed:
+            return False
         if self.revision == dataset.revision:
             return True
         return (
@@ -103,6 +110,33 @@ class Table:
 
         Raises `TooWide` where an integer is too large for its column; the transaction is gone then.
         """
+        names = ", ".join(self._names())
+        self._with(cursor, f"INSERT INTO {self.sql} ({names})", "", positions, records)
+
+    def change(self, cursor: duckdb.DuckDBPyConnection, changes: Changes) -> None:
+        """Put other records in the place of some, and remove some. Raises `TooWide` as `insert` does."""
+        removed = [position for position, record in changes.items() if record is None]
+        if removed:
+            cursor.execute(f"DELETE FROM {self.sql} WHERE p IN (SELECT unnest($1))", [removed])
+        kept = {position: record for position, record in changes.items() if record is not None}
+        if kept:
+            # Values of these types are changed in place: the rows' order stays.
+            assigned = ", ".join(f"{name} = n.{name}" for name in self._names() if name != "p")
+            update = f"UPDATE {self.sql} AS o SET {assigned} FROM ("
+            self._with(cursor, update, ") AS n WHERE o.p = n.p", list(kept), list(kept.values()))
+
+    def _names(self) -> list[str]:
+        return ["p", "r", *(stored.sql for stored in self.columns.values())]
+
+    def _with(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        before: str,
+        after: str,
+        positions: Sequence[int],
+        records: Sequence[bytes],
+    ) -> None:
+        """Run a statement around the rows of some records. Raises `TooWide`."""
         stored = list(self.columns.values())
         values = [
             from_text(
@@ -110,7 +144,7 @@ class Table:
             )
             for at, each in enumerate(stored, start=1)
         ]
-        names = ", ".join(["p", "r", *(each.sql for each in stored)])
+        named = [f"{value} AS {each.sql}" for value, each in zip(values, stored, strict=True)]
         extracted = ", json_extract_string(r, $paths) AS x" if stored else ""
         parameters: dict[str, object] = {
             "positions": list(positions),
@@ -119,8 +153,8 @@ class Table:
         if stored:
             parameters["paths"] = [pointer(each.column.name) for each in stored]
         statement = (
-            f"INSERT INTO {self.sql} ({names}) SELECT {', '.join(['p', 'r', *values])} FROM "
-            f"(SELECT p, r{extracted} FROM (SELECT unnest($positions) AS p, unnest($records) AS r))"
+            f"{before} SELECT {', '.join(['p', 'r', *named])} FROM "
+            f"(SELECT p, r{extracted} FROM (SELECT unnest($positions) AS p, unnest($records) AS r)){after}"
         )
         try:
             cursor.execute(statement, parameters)
