@@ -8,11 +8,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import chdir
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
 from service.adapters.duckdb import DuckdbEngine
-from service.adapters.scratch import Scratch, held, make_file, sweep
+from service.adapters.scratch import Scratch, held, make_directory, make_file, sweep
 from service.adapters.spool import DiskSpool
 
 MAKING = """
@@ -85,6 +86,29 @@ def test_only_what_is_surely_left_is_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == {"elsewhere", "t-link", "t-pipe"}
     assert names(tmp_path / "elsewhere") == {"kept"}
     assert sweep("t-", tmp_path / "nowhere") == []
+
+
+def test_what_is_made_while_others_sweep_is_there(tmp_path: Path) -> None:
+    """However many sweeps come between the making and the locking, what is returned is held."""
+    done = Event()
+
+    def sweeping() -> None:
+        while not done.is_set():
+            sweep("t-", tmp_path)
+
+    threads = [Thread(target=sweeping) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for make in (make_file, make_directory) * 300:
+            descriptor, path = make("t-", tmp_path)
+            sweep("t-", tmp_path)
+            assert path.exists()
+            os.close(descriptor)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_what_was_swept_before_it_was_locked_is_not_held(tmp_path: Path) -> None:
