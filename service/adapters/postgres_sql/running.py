@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 from service.adapters.postgres.errors import Place
 from service.adapters.postgres_sql import guard, messages
 from service.adapters.postgres_sql.failures import failure_of, too_large
 from service.adapters.postgres_sql.guard import Closing, Finding, Sight
+from service.adapters.postgres_sql.messages import Field
 from service.adapters.postgres_sql.parameters import written
 from service.adapters.postgres_sql.sessions import Session
 from service.adapters.postgres_sql.statements import MAKES, READS
 from service.adapters.postgres_sql.values import read_rows
-from service.adapters.postgres_sql.wire import Answer, Lost, Overflow, Refused
+from service.adapters.postgres_sql.wire import Answer, Garbled, Lost, Overflow, Refused
 from service.adapters.sql_names import distinct
 from service.domain.errors import OutcomeUnknown, QueryFailed, StoreUnavailable
 from service.ports.database import Bounds, Rows, Statement
@@ -75,16 +78,14 @@ class Running:
             raise self._failure(refused) from None
         except Overflow as overflow:
             raise too_large(self._bounds.max_bytes, of_row=overflow.of_row) from None
+        except Garbled:
+            raise _garbled() from None
         except Lost as error:
             raise StoreUnavailable(f"{self._place.text} has gone away ({error}).") from error
         if parsed.fields is None:
             return None
         columns = tuple(distinct([field.name for field in parsed.fields]))
-        if sum(map(len, rows)) > _INLINE_BYTES:
-            values = await asyncio.to_thread(read_rows, parsed.fields, rows)
-        else:
-            values = read_rows(parsed.fields, rows)
-        return Rows(columns, values, truncated)
+        return Rows(columns, await _values(parsed.fields, rows), truncated)
 
     async def _fetch(self, parsed: Answer) -> tuple[list[bytes], bool]:
         """Return the rows, one after the other, and whether there were more.
@@ -148,3 +149,17 @@ class Running:
     def _failure(self, refused: Refused) -> Exception:
         bounds, writing = self._bounds, self._statement.writing
         return failure_of(refused, self._place, writing=writing, timeout_s=bounds.timeout_s)
+
+
+async def _values(fields: Sequence[Field], rows: Sequence[bytes]) -> Sequence[tuple[Any, ...]]:
+    """Return the values of rows; of many, in a thread. Raises `QueryFailed`."""
+    try:
+        if sum(map(len, rows)) > _INLINE_BYTES:
+            return await asyncio.to_thread(read_rows, fields, rows)
+        return read_rows(fields, rows)
+    except (ValueError, IndexError):  # what was cut off does not say any more that its encoding has changed
+        raise _garbled() from None
+
+
+def _garbled() -> QueryFailed:
+    return QueryFailed("Answers come in UTF-8: leave client_encoding as it is.")

@@ -21,6 +21,9 @@ Reader: TypeAlias = Callable[[str], Any]
 JSON_TYPES: Final = frozenset({114, 3802})
 TEXT_TYPES: Final = frozenset({18, 19, 25, 705, 1042, 1043})
 
+_MARGIN = 64
+"""Brackets that a reader may have open when it comes to a document."""
+
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _TIME = re.compile(r"(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)([+-]\d\d)?(:\d\d(?::\d\d)?)?")
 
@@ -41,12 +44,22 @@ def _float(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _document(text: str) -> msgspec.Raw:
-    return msgspec.Raw(text.encode())
+def _document(text: str) -> Any:
+    r"""Read a document; one that others may not be able to read (nested too deep, half a `\ud800`) is a text.
+
+    PostgreSQL checks its form only.
+    """
+    document = text.encode()
+    try:
+        msgspec.json.decode(b"[" * _MARGIN + document + b"]" * _MARGIN)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+    return msgspec.Raw(document)
 
 
 def _bytes(text: str) -> str:
-    return base64.b64encode(bytes.fromhex(text[2:])).decode()  # bytea_output is hex: \x0123
+    r"""Read bytes, as `\x0123`; where the statement has chosen another form, that is what it gets."""
+    return base64.b64encode(bytes.fromhex(text[2:])).decode() if text.startswith("\\x") else text
 
 
 def _timestamp(text: str) -> str:

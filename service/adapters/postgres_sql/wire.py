@@ -43,6 +43,13 @@ class Lost(Exception):
     """The connection has ended without an answer."""
 
 
+class Garbled(Exception):
+    """The statement has changed the encoding in which its own answer comes."""
+
+    def __init__(self) -> None:
+        super().__init__("client_encoding is not UTF8 any more")
+
+
 class Overflow(Exception):
     """A row (`of_row`), or all that the server has sent, is larger than the bounds."""
 
@@ -69,7 +76,7 @@ class Answer:
     failure: Exception | None = None
 
     def checked(self) -> Answer:
-        """Return it. Raises `Refused`, `Lost` or `Overflow` where there is none."""
+        """Return it. Raises `Refused`, `Lost`, `Overflow` or `Garbled` where there is none."""
         if self.failure is not None:
             raise self.failure
         return self
@@ -148,16 +155,10 @@ class Wire(asyncio.Protocol):
             self._waiting.popleft()
             if not future.done():  # who was cancelled waits no more
                 future.set_result(answer)
-        elif kind == _ERROR:
-            answer.failure = Refused(messages.error_fields(body))
-        elif kind == _FIELDS:
-            answer.fields = messages.row_fields(body)
-        elif kind == _TYPES:
-            answer.types = messages.parameter_types(body)
-        elif kind == _TAG:
-            answer.tag = messages.tag(body)
-        elif kind == _SUSPENDED:
-            answer.more = True
+        elif kind == _STATUS and body.startswith(_ENCODING) and body != _ENCODING + b"UTF8\0":
+            self._break(Garbled())
+        else:
+            _note(answer, kind, body)
 
     def _take_row(self, answer: Answer, body: bytes) -> None:
         answer.room_bytes -= len(body)
@@ -182,4 +183,19 @@ class Wire(asyncio.Protocol):
                 future.set_result(answer)
 
 
-_ROW, _READY, _ERROR, _FIELDS, _TYPES, _TAG, _SUSPENDED = b"DZETtCs"
+def _note(answer: Answer, kind: int, body: bytes) -> None:
+    """Note what a message tells of the answer; some (what is done so far, a notice) tell nothing."""
+    if kind == _ERROR:
+        answer.failure = Refused(messages.error_fields(body))
+    elif kind == _FIELDS:
+        answer.fields = messages.row_fields(body)
+    elif kind == _TYPES:
+        answer.types = messages.parameter_types(body)
+    elif kind == _TAG:
+        answer.tag = messages.tag(body)
+    elif kind == _SUSPENDED:
+        answer.more = True
+
+
+_ROW, _READY, _ERROR, _FIELDS, _TYPES, _TAG, _SUSPENDED, _STATUS = b"DZETtCsS"
+_ENCODING = b"client_encoding\0"

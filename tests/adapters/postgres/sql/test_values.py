@@ -47,6 +47,7 @@ VALUES: dict[str, str] = {
     "row(1, 'x')": '"(1,x)"',
     'json \'{"b": 1.0, "a": [null]}\'': '{"b": 1.0, "a": [null]}',
     'jsonb \'{"b": 1.0, "a": [null]}\'': '{"a": [null], "b": 1.0}',
+    r"""json '"\ud800"'""": r'"\"\\ud800\""',
     "array[1, null, 3]": "[1,null,3]",
     "array[[1.10, 2], [3, 4]]": "[[1.10,2],[3,4]]",
     "'[0:1]={1,2}'::int[]": "[1,2]",
@@ -78,6 +79,30 @@ async def test_unbroken_text_of_any_kind_comes_as_it_is(client: Client) -> None:
     """Text keeps its spaces, its lines and every character there is."""
     text = " \t\r\n'\"\\ ж😀\x01" + "x" * 10_000
     assert await client.one("select $1", text) == text
+
+
+async def test_a_statement_that_changes_how_values_are_written_harms_itself_only(client: Client) -> None:
+    """Settings of a statement change its texts, and break nothing."""
+    settings = "set_config('bytea_output', 'escape', true), set_config('DateStyle', 'German', true)"
+    values = r"'\xff61'::bytea, timestamp '2026-02-28 10:00', array[date '2026-02-28'], 0.1::float8"
+    ((_, _, *found),) = await client.read(f"select {settings}, {values}")
+    assert found == ["\\377a", "28.02.2026 10:00:00", ["28.02.2026"], 0.1]
+    for writing in (True, False):
+        with pytest.raises(QueryFailed, match="UTF-8"):
+            await client.run("select set_config('client_encoding', 'SJIS', true), 'ソ'", writing=writing)
+
+
+async def test_what_is_cut_off_in_another_encoding_is_refused_too(client: Client) -> None:
+    """An answer that ends before the server tells of the encoding breaks nothing, either."""
+    garbled = "set_config('client_encoding', 'SJIS', true), array['a}ソ', 'b}}}', 'c'], repeat('x', 10000)"
+    with pytest.raises(QueryFailed, match="UTF-8"):
+        await client.run(f"select {garbled} from generate_series(1, 200)", writing=False)
+
+
+async def test_a_document_that_is_nested_too_deep_is_a_text(client: Client) -> None:
+    """PostgreSQL takes what other readers of JSON do not."""
+    deep = "[" * 6000 + "]" * 6000
+    assert await client.one("select $1::json", deep) == deep
 
 
 PARAMETERS: list[tuple[str, Any, Any]] = [
