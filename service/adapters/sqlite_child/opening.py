@@ -41,6 +41,7 @@ def open_anchor(path: Path) -> sqlite3.Connection:
     connection = connect(path, mode="rwc", timeout_s=OPENING_S)
     try:
         enter_wal(connection, OPENING_S)
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchall()  # only who has read has the log open
     except BaseException:
         connection.close()
         raise

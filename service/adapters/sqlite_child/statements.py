@@ -87,7 +87,8 @@ class Session:
 
     def _tables(self, found: Sequence[Token]) -> Sequence[TableSpec]:
         names = {token.name.lower() for token in found if token.kind is not TokenKind.OTHER}
-        return () if self._storage is None else self._ask(Mentions(tuple(sorted(names))))
+        # Also where there is no storage: a word tells the service that the statement has been taken up.
+        return self._ask(Mentions(tuple(sorted(names))))
 
     def _read(self, statement: Prepared) -> Done:
         with closing(open_one(self._path, self._limits, writing=False)) as connection:

@@ -117,11 +117,16 @@ class SqliteDatabase:
 
     async def run(self, statement: Statement, tables: Tables) -> Rows | None:
         """Run a statement."""
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             try:
                 return await self._once(statement, tables)
             except Stale:
                 continue
+            except ChildProcessError:
+                raise StoreUnavailable("The database is being closed.") from None
+            except Ended as error:
+                if attempt or not error.unheard or error.signal == signal.SIGALRM:
+                    raise _ended(error, self._bounds) from None
         raise StoreUnavailable("The columns of a dataset change all the time. Try again.")
 
     async def aliases(self, tables: Tables) -> Mapping[str, Mapping[str, str]]:
@@ -144,8 +149,6 @@ class SqliteDatabase:
                     end = await self._follow(told, order, tables)
                 if isinstance(end, Written):
                     end = await _commit(told.child)
-        except Ended as error:
-            raise _ended(error, self._bounds) from None
         except TimeoutError:
             raise _late(self._bounds) from None
         if isinstance(end, Failed):
@@ -161,7 +164,7 @@ class SqliteDatabase:
         while True:
             match await told.child.receive():
                 case Mentions(names):
-                    known = specs(await tables(), frozenset(names))
+                    known = () if self._storage_path is None else specs(await tables(), frozenset(names))
                     await told.child.send(TableSpecs(known))
                 case Batch(rows, columns):
                     told.columns = told.columns or columns

@@ -11,11 +11,15 @@ from service.processes import pipes
 
 
 class Ended(Exception):
-    """The child's process is no more; `signal` is that which ended it, or None."""
+    """The child's process is no more; `signal` is that which ended it, or None.
 
-    def __init__(self, signal: int | None) -> None:
+    `unheard`: it has not said a word, so it may have been gone before it was asked.
+    """
+
+    def __init__(self, signal: int | None, *, unheard: bool) -> None:
         super().__init__(signal)
         self.signal = signal
+        self.unheard = unheard
 
 
 class Child:
@@ -24,6 +28,7 @@ class Child:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._writer, self._reader = pipes(process)
+        self._heard = False
 
     async def send(self, message: Question) -> None:
         """Send a message; that the process has ended is told by `receive`."""
@@ -38,5 +43,6 @@ class Child:
             answer: Answer = answers.decode(await self._reader.readexactly(size_bytes))
         except (asyncio.IncompleteReadError, ConnectionError):
             code = await self._process.wait()
-            raise Ended(-code if code < 0 else None) from None
+            raise Ended(-code if code < 0 else None, unheard=not self._heard) from None
+        self._heard = True
         return answer

@@ -51,8 +51,15 @@ async def database(path: Path) -> AsyncIterator[SqliteDatabase]:
 
 
 def children() -> list[psutil.Process]:
-    """Return the processes of this test's databases."""
-    return [child for child in psutil.Process().children() if "sqlite_child" in " ".join(child.cmdline())]
+    """Return the living processes of this test's databases."""
+    return [child for child in psutil.Process().children() if "sqlite_child" in " ".join(_command(child))]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
 
 
 async def until(true: Callable[[], bool]) -> None:
