@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from tests.contract.backends.postgres import run_server
@@ -26,7 +28,7 @@ async def url(servers: Servers) -> AsyncIterator[str]:
 @pytest.fixture
 async def beside(make_api: MakeApi, url: str) -> Api:
     """Give a client of a service whose storage and database are the same PostgreSQL, with five records."""
-    api = await make_api(STORAGE_URL=url, SQL_TIMEOUT_SECONDS="2", SQL_MAX_BYTES="1 MiB")
+    api = await make_api(STORAGE_URL=url, SQL_TIMEOUT_SECONDS="3", SQL_MAX_BYTES="1 MiB")
     await load_meteorites(api)
     return api
 
@@ -134,3 +136,34 @@ async def test_what_is_cut_says_so(beside: Api) -> None:
     """More rows than the bounds let through are flagged."""
     status, body = await ask(beside, "select generate_series(1, 1000000000) as i")
     assert (status, len(body["result"]), body["truncated"]) == (200, 10_000, True)
+
+
+async def test_200_at_once_are_answered_or_told_to_come_back(beside: Api) -> None:
+    """Nobody gets another's answer, and nobody an error of the server's."""
+    found = await asyncio.gather(*(ask(beside, "select $1::int as n", params=[n]) for n in range(200)))
+    for number, (status, body) in enumerate(found):
+        assert (
+            body == {"result": [{"n": number}]} if status == 200 else (status, body["type"]) == (503, "busy")
+        )
+    assert sum(status == 200 for status, _ in found) > 8
+    assert await ask(beside, "select 1 as a") == (200, {"result": [{"a": 1}]})
+
+
+async def test_a_sleeping_statement_ends_when_its_client_leaves(beside: Api, url: str) -> None:
+    """Also one that catches its being cancelled; its session is gone from the server."""
+    sleeping = "select from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
+    stubborn = """
+    do $$ begin loop
+        begin perform pg_sleep(1000); exception when query_canceled then null; end;
+    end loop; end $$"""
+    superuser = await asyncpg.connect(url)
+    task = asyncio.create_task(ask(beside, stubborn))
+    async with asyncio.timeout(5):
+        while not await superuser.fetch(sleeping):
+            assert not task.done()
+    task.cancel()  # aiohttp's client hangs up
+    started = time.monotonic()
+    while await superuser.fetch(sleeping):
+        assert time.monotonic() - started < 1.5, "the time limit would have ended it"
+        await asyncio.sleep(0.01)
+    await superuser.close()
