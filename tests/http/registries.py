@@ -16,9 +16,9 @@ SUNSET = datetime(2027, 6, 30, 22, 30, tzinfo=UTC)
 def ending(
     *, first: datetime | None = SUNSET, second: datetime | None = None, guide: str | None = GUIDE
 ) -> Registry:
-    """Return the released contracts, the first two deprecated, with these sunsets."""
+    """Return the first three contracts, two of them deprecated, with these sunsets."""
     real = registered()
-    one, two, newest = real.contracts
+    one, two, newest = real.contracts[:3]
     contracts = [
         replace(one, deprecated=DEPRECATED, sunset=first, guide=guide),
         replace(two, deprecated=DEPRECATED, sunset=second),

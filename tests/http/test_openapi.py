@@ -12,11 +12,11 @@ from service.contracts import registered
 from service.contracts.schemas import PROBLEM
 from service.http.openapi_document import openapi
 
-from .conftest import Api, MakeApi
+from .conftest import TODAY, Api, MakeApi
 from .registries import ending
 from .test_versions import BROWSER, Page
 
-CONTRACTS = [contract.date.isoformat() for contract in registered().contracts]
+CONTRACTS = [each.date.isoformat() for each in registered().contracts if each.date <= TODAY.date()]
 FIRST, SECOND, NEWEST, *_ = CONTRACTS
 
 
@@ -126,7 +126,8 @@ async def test_docs_of_no_contract_are_refused(api: Api) -> None:
     for version in ("2000-01-01", "x", "<script>"):
         async with api.get("/docs", params={"version": version}) as answer:
             problem = await answer.json(content_type="application/problem+json")
-            assert (answer.status, problem["valid"]) == (400, CONTRACTS)
+            every = [each.date.isoformat() for each in registered().contracts]
+            assert (answer.status, problem["valid"]) == (400, every)
 
 
 async def test_no_documented_word_becomes_markup(api: Api) -> None:

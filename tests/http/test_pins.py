@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from service.contracts import registered
 from tests.clocks import FakeClock
 
 from .conftest import METEORITES, Api, MakeApi
@@ -14,6 +15,7 @@ from .keyring import ADMIN, ADMIN_KEY, Made, make_key, problem_of
 CSV = {"Content-Type": "text/csv"}
 FIRST, SECOND, NEWEST = "2023-04-01", "2023-09-01", "2026-11-20"
 TODAY = "2026-12-01"
+SUPPORTED = [contract.date.isoformat() for contract in registered().contracts]
 
 
 @pytest.fixture
@@ -108,7 +110,7 @@ async def test_a_header_that_names_no_contract_is_refused(
     async with api.get("/data", headers={**headers, "API-Version": sent}) as answer:
         problem = await answer.json(content_type="application/problem+json")
         assert (answer.status, problem["type"]) == (400, type)
-        assert problem["supported"] == [FIRST, SECOND, NEWEST]
+        assert problem["supported"] == SUPPORTED
         assert "API-Version" not in answer.headers
         assert answer.headers["Cache-Control"] == ("private, no-cache" if with_key else "no-cache")
 
@@ -134,7 +136,7 @@ async def test_a_pin_that_names_no_contract_is_refused(api: Api, day: str, statu
         async with api.post(path, json={"date": day}, headers=headers) as answer:
             problem = await answer.json(content_type="application/problem+json")
             assert (answer.status, problem["type"], problem["pointer"]) == (status, type, "/date"), problem
-            assert problem.get("supported") == ([FIRST, SECOND, NEWEST] if status == 400 else None)
+            assert problem.get("supported") == (SUPPORTED if status == 400 else None)
     assert await pin_of(api, key) is None
 
 
