@@ -11,9 +11,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from service.adapters.postgres import PostgresStorage
 from service.adapters.postgres_sql import PostgresDatabase
 from service.adapters.postgres_sql.role import Role
 from service.domain.errors import QueryFailed, StoreUnavailable
+from service.ports.database import Table
+from tests.clocks import FakeClock
+from tests.contract.steps import load, records
 from tests.servers.postgres import PASSWORD, USER, postgres_server
 
 from .conftest import BOUNDS, Client
@@ -63,6 +67,23 @@ async def test_a_user_who_makes_roles_is_enough(url: str, superuser: asyncpg.Con
                     await asyncio.sleep(0.01)
         database_name = await superuser.fetchval("select current_database()")
         await superuser.execute(f"drop owned by aerolite_sql_{database_name} cascade")
+
+
+async def test_a_user_who_makes_roles_shows_datasets(url: str, superuser: asyncpg.Connection) -> None:
+    """The storage's own user shows its datasets to the lesser role, and nothing else of the storage."""
+    async with (
+        user(superuser, url, "createrole") as lesser,
+        PostgresStorage(lesser, clock=FakeClock()) as storage,
+        PostgresDatabase(lesser, BOUNDS, shows_datasets=True) as database,
+    ):
+        await load(storage, records([3]))
+        client = Client(database, *(Table(each) for each in await storage.datasets.datasets()))
+        assert await client.read('select id, "mass (g)" from d') == [(3, 9)]
+        for table in ("aerolite.records", "aerolite.documents"):
+            with pytest.raises(QueryFailed, match="permission denied"):
+                await client.run(f"select * from {table}")
+        name = await superuser.fetchval("select current_database()")
+        await superuser.execute(f"drop owned by aerolite_sql_{name} cascade")
 
 
 async def test_a_user_who_makes_no_roles_is_told_what_to_do(url: str, superuser: asyncpg.Connection) -> None:
