@@ -56,6 +56,8 @@ class Children:
             await self._places.acquire()
         while self._idle:
             await self._end(self._idle.pop())
+        for _ in range(self._count):
+            self._places.release()  # who waited for one is told
 
     @property
     def alive(self) -> frozenset[int]:
@@ -109,8 +111,7 @@ class Children:
             self._places.release()
 
     async def _start(self) -> Process:
-        if self._closing:
-            raise ChildProcessError("No more children are started.")
+        self._check_open()
         child = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=PIPE,
@@ -120,13 +121,18 @@ class Children:
             limit=_BUFFER_BYTES,
         )
         self._alive.add(child)
-        if self._ready is not None:
-            try:
+        try:
+            self._check_open()  # while it was started, others may have ended all
+            if self._ready is not None:
                 await self._ready(_output(child))
-            except BaseException:
-                await self._end(child)
-                raise
+        except BaseException:
+            await self._end(child)
+            raise
         return child
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ChildProcessError("No more children are started.")
 
     async def _end(self, child: Process) -> None:
         _kill(child)

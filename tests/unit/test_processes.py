@@ -110,3 +110,19 @@ async def test_closing_ends_what_is_at_work_and_lends_no_more() -> None:
     with pytest.raises(ChildProcessError):
         await waiting
     assert not children.alive
+
+
+async def test_who_waits_or_starts_while_all_are_ended_is_told() -> None:
+    """Nobody waits for ever, and no child is left that was being started."""
+    children = Children(ECHO, 2)
+
+    async def work() -> bytes:
+        async with children.borrowed() as child:
+            return await _echoed(child, b"a")  # which says nothing before the end of the line
+
+    async with children:
+        waiting = [asyncio.ensure_future(work()) for _ in range(4)]
+        await asyncio.wait(waiting, timeout=0.01)
+    found = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
+    assert all(isinstance(each, ChildProcessError) or each == b"" for each in found)
+    assert not children.alive
