@@ -32,43 +32,42 @@ async def show(provision: Provision, role: Role, shown: Shown) -> None:
 
     Raises `StoreError`.
     """
-    wanted = {(view.schema, view.name): view for view in shown.stored}
-    seen = {(view.schema, view.name): (view, base) for view, base in shown.seen}
-    current = {MARK + view.digest for view in shown.stored}
     async with provision.turn() as connection:
         await provision.own(connection, DATASETS)
         await connection.execute(f"GRANT USAGE ON SCHEMA {DATASETS} TO {identifier(role.name)}; {NUMBER}")
         there = await _there(connection)
-    stale = [
-        key
-        for key, row in there.items()
-        if (
-            key not in wanted or wanted[key].digest != row["digest"]
-            if key[0] == DATASETS
-            else key not in seen and row["base"] not in current
-        )
-    ]
-    lacking = [view for key, view in wanted.items() if key not in there or key in stale]
+    stale = _stale(there, shown)
     for keys in _portions(stale):
         async with provision.turn() as connection:
             for schema, name in keys:
                 await _drop(connection, schema, name)
+    lacking = [view for view in shown.stored if view.key not in there or view.key in stale]
     for views in _portions(lacking):
         async with provision.turn() as connection:
             for view in views:
                 await _create(connection, view, role)
     async with provision.turn() as connection:
-        for key, (view, base) in seen.items():
-            if key not in there:
+        for view, base in shown.seen:
+            if view.key not in there:
                 await provision.own(connection, view.schema, base)
                 await connection.execute(
                     f"GRANT USAGE ON SCHEMA {identifier(view.schema)} TO {identifier(role.name)}"
                 )
                 await _create(connection, view, role)
-        there = await _there(connection)
         # Another replica may have changed some in between; then the next look finds them stale.
-        digest = shown.sight.digest if _same(wanted.values(), there) else ""
+        digest = shown.sight.digest if _same(shown.stored, await _there(connection)) else ""
         await connection.execute(f"COMMENT ON SCHEMA {DATASETS} IS {literal(f'{MARK}{digest}')}")
+
+
+def _stale(there: Mapping[tuple[str, str], Any], shown: Shown) -> list[tuple[str, str]]:
+    """Return the views that nobody wants, or that are made of other columns than there are now."""
+    wanted = {view.key: view.digest for view in shown.stored}
+    current = {MARK + view.digest for view in shown.stored}
+    return [
+        key
+        for key, row in there.items()
+        if (wanted.get(key) != row["digest"] if key[0] == DATASETS else row["base"] not in current)
+    ]
 
 
 async def _there(connection: Any) -> dict[tuple[str, str], Any]:
@@ -79,7 +78,7 @@ async def _there(connection: Any) -> dict[tuple[str, str], Any]:
 def _same(wanted: Iterable[View], there: Mapping[tuple[str, str], Any]) -> bool:
     """Tell whether the views of stored columns are these, but for those set aside."""
     digests = {key: row["digest"] for key, row in there.items() if key[0] == DATASETS and "@" not in key[1]}
-    return digests == {(view.schema, view.name): view.digest for view in wanted}
+    return digests == {view.key: view.digest for view in wanted}
 
 
 async def _create(connection: Any, view: View, role: Role) -> None:

@@ -31,6 +31,11 @@ class View:
     digest: str
 
     @property
+    def key(self) -> tuple[str, str]:
+        """What it is found by."""
+        return self.schema, self.name
+
+    @property
     def created(self) -> str:
         """SQL that creates it."""
         # The barrier: no function of a client sees a row before it is known to be the dataset's.
