@@ -140,7 +140,7 @@ class Database:
     ) -> T:
         """Do work in a thread; when time is over, or nobody waits any more, it is interrupted."""
         alarm = _Alarm(cursor, timeout_s)
-        future = asyncio.ensure_future(self._in_thread(lambda: work(cursor)))
+        future = self._in_thread(lambda: work(cursor))
         self._running[future] = alarm
 
         def done(_: object) -> None:
@@ -165,8 +165,8 @@ class Database:
         if running:
             await asyncio.wait(running)
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 class _Alarm:

@@ -97,7 +97,10 @@ def exact(number: int | Decimal) -> msgspec.msgpack.Ext:
 def _exactly(code: int, digits: memoryview) -> Decimal:
     if code != _NUMBER:
         raise msgspec.ValidationError(f"There is no extension {code}.")
-    return Decimal(bytes(digits).decode("ascii"))
+    try:
+        return Decimal(bytes(digits).decode("ascii"))
+    except (ValueError, ArithmeticError):
+        raise msgspec.ValidationError("A number is none.") from None
 
 
 _decode_row = msgspec.msgpack.Decoder(tuple[Any, ...], ext_hook=_exactly).decode

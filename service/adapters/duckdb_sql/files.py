@@ -75,11 +75,6 @@ class Files:
         """The directory, while it is there."""
         return self._scratch.path
 
-    @property
-    def kept(self) -> list[str]:
-        """The names of the datasets whose files are kept, least recently used first."""
-        return [file.dataset.name for file in sorted(self._files, key=lambda file: file.used)]
-
     @asynccontextmanager
     async def held(self, table: Table) -> AsyncIterator[str]:
         """Hold the file of a table and give its name.

@@ -237,6 +237,7 @@ async def test_explain_and_listings_are_answered(shop: Shop, reader: DuckdbDatab
     )
     assert joined.rows == [(1, 2)]
     assert (await ask("show data")).rows[0][:2] == ("n", "BIGINT")
+    assert (await ask("select name, type from pragma_table_info('data')")).rows == [("n", "BIGINT")]
     assert (await ask("summarize data")).rows[0][0] == "n"
     assert "Seq Scan" in (await ask("explain select * from data")).rows[0][1]
     assert (await ask("explain analyze select * from data")).rows
