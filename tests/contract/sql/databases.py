@@ -118,6 +118,7 @@ SQLITE = Dialect(
     },
 )
 
+
 @asynccontextmanager
 async def make_duckdb(clock: FakeClock, tmp_path: Path, servers: Servers) -> AsyncIterator[Rig]:
     """Give the reader of datasets beside a storage in memory."""
@@ -151,6 +152,7 @@ DUCKDB = Dialect(
         "what cannot be interrupted": "select max(len(repeat('x', 100000000))) from range(1000000)",
     },
 )
+
 
 @asynccontextmanager
 async def make_postgres(clock: FakeClock, tmp_path: Path, servers: Servers) -> AsyncIterator[Rig]:
