@@ -64,3 +64,26 @@ def test_a_part_can_be_replaced() -> None:
     container.storage.override(providers.Object(other))
     assert container.probes() is not None
     assert container.storage() is other
+
+
+DATABASES = {
+    ("sqlite:///var/none/aerolite.db", None): "SqliteDatabase",
+    ("memory://", None): "DuckdbDatabase",
+    ("redis://127.0.0.1:1", None): "DuckdbDatabase",
+    ("postgresql://127.0.0.1:1/none", None): "PostgresDatabase",
+    ("redis://127.0.0.1:1", "postgresql://127.0.0.1:1/none"): "PostgresDatabase",
+    ("redis://127.0.0.1:1", "sqlite:///var/none/sql.db"): "SqliteDatabase",
+    ("sqlite:///var/none/aerolite.db", "duckdb://"): "DuckdbDatabase",
+}
+
+
+@pytest.mark.parametrize(("storage", "database", "name"), [(*urls, name) for urls, name in DATABASES.items()])
+def test_the_database_follows_the_storage_unless_it_is_named(
+    storage: str, database: str | None, name: str
+) -> None:
+    """And the reader of datasets is always there, once."""
+    environment = {"STORAGE_URL": storage} | ({} if database is None else {"DATABASE_URL": database})
+    container = build_container(Settings.from_env(environment))
+    assert type(container.database()).__name__ == name
+    assert type(container.reader()).__name__ == "DuckdbDatabase"
+    assert (container.database() is container.reader()) == (name == "DuckdbDatabase")
