@@ -109,6 +109,11 @@ class DuckdbDatabase:
         return found
 
     async def _run(self, statement: Statement, tables: Tables) -> Rows:
+        try:
+            statement.sql.encode()
+        except UnicodeEncodeError as error:
+            message = "The statement has half a character, which UTF-8 cannot write."
+            raise QueryFailed(message, position=error.start + 1) from None
         bounds = self._bounds
         run = Run(
             sql=statement.sql,

@@ -186,6 +186,8 @@ async def test_parameters_that_do_not_fit_are_refused(ask: Ask, sql: str, parame
         ("select *\n  from nosuch", 17, "nosuch"),
         ("select cast('x' as int)", 8, "'x'"),
         ("select 'abc", 8, "unterminated"),
+        ("select '\ud800'", 9, "half a character"),
+        ("select 1\0", 9, "NUL"),
         ("select error('boom')", None, "boom"),
     ],
 )
