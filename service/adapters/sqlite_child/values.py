@@ -31,12 +31,20 @@ class Records:
 
     def __init__(self, columns: Sequence[ColumnSpec]) -> None:
         self._columns = [(spec.source, _compiled(spec)) for spec in columns]
-        self._record = b""
+        self._record: bytes | None = None
+        self._id: int | None = None
         self._members: Mapping[str, msgspec.Raw] = {}
 
-    def value(self, record: bytes, place: int) -> Value:
-        """Return what the column at a place shows of a record."""
-        if record != self._record:
+    def unknown(self, id: int) -> bool:
+        """Return whether the record of an id must be given next: it is not the last that was."""
+        if id == self._id:
+            return False
+        self._id = id
+        return True
+
+    def value(self, record: bytes | None, place: int) -> Value:
+        """Return what the column at a place shows of a record; None is the last one."""
+        if record is not None and record != self._record:
             self._members = _members.decode(record)
             self._record = record
         source, shown = self._columns[place]

@@ -19,6 +19,9 @@ from service.adapters.sqlite_file import uri_of
 
 _SHELF_BITS = 36  # `service.adapters.sqlite.tables.SHELF_BITS`, whose package the child does not import
 
+_WIDE = 32
+"""Columns from which on it pays to ask first whether a record is known."""
+
 
 class Stale(Exception):
     """The columns of a dataset are others by now."""
@@ -51,8 +54,12 @@ def hidden(connection: sqlite3.Connection, schema: str, shown: Collection[str]) 
 def _show(connection: sqlite3.Connection, schema: str, table: TableSpec) -> str:
     shelf = _shelf(connection, schema, table)
     inner = f"v{secrets.token_hex(16)}"
-    connection.create_function(inner, 2, Records(table.columns).value, deterministic=True)
-    values = ", ".join(f"{inner}(record, {place}) AS c{place}" for place in range(len(table.columns)))
+    records = Records(table.columns)
+    connection.create_function(inner, 1, records.unknown, deterministic=True)
+    connection.create_function(inner, 2, records.value, deterministic=True)
+    # A long record is handed over once, and not for each of its columns.
+    record = "record" if len(table.columns) < _WIDE else f"CASE WHEN {inner}(id) THEN record END"
+    values = ", ".join(f"{inner}({record}, {place}) AS c{place}" for place in range(len(table.columns)))
     connection.execute(
         f"CREATE TEMP VIEW {inner} AS SELECT {values} FROM {schema}.{RECORDS}"  # noqa: S608 - names of ours
         f" WHERE id >= {shelf << _SHELF_BITS} AND id < {shelf + 1 << _SHELF_BITS}"

@@ -344,3 +344,37 @@ def test_the_place_of_a_mistake_is_that_in_the_statement_as_sent(
     with pytest.raises((QueryFailed, sqlite3.Error)) as refused:
         shown(sql)
     assert getattr(refused.value, "members", {}).get("position") == position
+
+
+def test_records_of_many_columns_do_not_get_mixed_up(setup: Setup, shown: Ask) -> None:
+    """Rows of one dataset stand beside each other, grouped and sorted, each with its own values."""
+    names = [f"c{number}" for number in range(40)]
+    with closing(sqlite3.connect(str(setup.storage_path))) as storage:
+        storage.execute("insert into datasets values ('wide', 9, 1)")
+        for number in range(3):
+            members = ",".join(f'"{name}":{number * 100 + place}' for place, name in enumerate(names))
+            storage.execute(
+                "insert into records (id, record) values (?, ?)",
+                (9 << 36 | number, b"{%b}" % members.encode()),
+            )
+        storage.commit()
+    wide = TableSpec("wide", "wide", 1, tuple(ColumnSpec(name, name, "integer", False) for name in names))
+
+    def rows(sql: str) -> list[tuple[Any, ...]]:
+        sent: list[Any] = []
+        session = Session(setup, frozenset(), ask=lambda _: [wide], send=sent.append, commit=lambda: None)
+        session.run(Run(sql, [], writing=False))
+        return [row for batch in sent for row in batch.rows]
+
+    assert rows("select c0, c39, c0 from wide order by c5 desc") == [
+        (200, 239, 200),
+        (100, 139, 100),
+        (0, 39, 0),
+    ]
+    assert rows("select a.c1, b.c2 from wide a join wide b on b.c0 = a.c0 + 100") == [(1, 102), (101, 202)]
+    assert rows("select c3 / 200 as k, sum(c4), max(c39) from wide group by k") == [
+        (0, 108, 139),
+        (1, 204, 239),
+    ]
+    assert rows("select count(*) from wide where c7 in (select c7 from wide where c0 > 0)") == [(2,)]
+    assert rows("select c0, lag(c39) over (order by c0) from wide") == [(0, None), (100, 39), (200, 139)]
