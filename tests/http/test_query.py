@@ -130,6 +130,12 @@ async def test_a_bad_body_is_refused(api: Api, body: bytes, status: int) -> None
         assert (answer.status, bool(problem["detail"])) == (status, True)
 
 
+async def test_a_statement_is_utf_8(api: Api) -> None:
+    """What is not is refused."""
+    async with api.post("/query", data=b"select '\xff'", headers=SQL) as answer:
+        assert (answer.status, (await answer.json(content_type=None))["type"]) == (422, "invalid-content")
+
+
 async def test_an_unknown_member_is_told_with_the_known(api: Api) -> None:
     """The problem points at it and lists those there are."""
     status, problem = await ask(api, "select 1", parmas=[])
