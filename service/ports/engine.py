@@ -200,8 +200,11 @@ class EngineSnapshot(Protocol):
         """Yield a Parquet file of the window's records; not `typed`: of the values as they were loaded."""
         ...
 
-    async def database_file(self, view: tuple[Derivation, ...] | None) -> Path:
-        """Write what a view shows (None: the stored columns) to a database file, the caller's to remove."""
+    async def database_file(self, view: tuple[Derivation, ...] | None, start: int = 0) -> Path:
+        """Write what a view (None: the stored columns) shows of the records from a position on.
+
+        It is a DuckDB file with one table, the caller's to remove.
+        """
         ...
 
 

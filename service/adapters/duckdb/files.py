@@ -25,7 +25,9 @@ NO_COLUMN = "_"
 _OWN_TYPES = frozenset({ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.BOOLEAN})
 
 
-async def database_file(lease: Lease, directory: Path, relation: Relation, question: Question) -> Path:
+async def database_file(
+    lease: Lease, directory: Path, relation: Relation, question: Question, window: Window
+) -> Path:
     """Write the view's columns, typed, to a database file in the directory; it is the caller's.
 
     Integers, numbers and booleans are DuckDB's own (integers beyond 64 bits HUGEINT, or text where that does
@@ -34,7 +36,7 @@ async def database_file(lease: Lease, directory: Path, relation: Relation, quest
     name = uuid4().hex
     path = directory / f"{name}.duckdb"
     try:
-        await lease.run(lambda cursor: _write(cursor, f"f{name}", path, relation, question))
+        await lease.run(lambda cursor: _write(cursor, f"f{name}", path, relation, question, window))
     except BaseException:
         await lease.settled()
         for each in (path, path.with_name(path.name + ".wal")):
@@ -44,7 +46,12 @@ async def database_file(lease: Lease, directory: Path, relation: Relation, quest
 
 
 def _write(
-    cursor: duckdb.DuckDBPyConnection, schema: str, path: Path, relation: Relation, question: Question
+    cursor: duckdb.DuckDBPyConnection,
+    schema: str,
+    path: Path,
+    relation: Relation,
+    question: Question,
+    window: Window,
 ) -> None:
     bound = Bound()
     columns = relation.columns
@@ -53,7 +60,7 @@ def _write(
         expressions = [_column(cursor, relation, columns[name], bound) for name in names]
         pairs = zip(expressions, sql_names(names), strict=True)
         selected = [f"{sql} AS {identifier(name)}" for sql, name in pairs]
-    statement = relation.rows(question, Window(), ", ".join(selected), bound)
+    statement = relation.rows(question, window, ", ".join(selected), bound)
     # Our own path: letters and digits in a directory that we have made.
     cursor.execute(f"ATTACH {literal(str(path))} AS {schema}")
     try:

@@ -108,11 +108,12 @@ class DuckdbSnapshot:
                 async for chunk in file:
                     yield chunk
 
-    async def database_file(self, view: tuple[Derivation, ...] | None) -> Path:
-        """Write the columns of a view to a DuckDB file, which is the caller's. Raises what `parquet` does."""
+    async def database_file(self, view: tuple[Derivation, ...] | None, start: int = 0) -> Path:
+        """Write what a view shows of the records from a position on to a DuckDB file."""
         question = Question(view=view)
+        window = Window(behind=Behind(None, start - 1))
         async with self._database.stream() as lease:
-            return await database_file(lease, self._directory, self._relation(question), question)
+            return await database_file(lease, self._directory, self._relation(question), question, window)
 
     async def _asked(self, question: Question, work: Callable[[duckdb.DuckDBPyConnection, Relation], T]) -> T:
         """Return what comes of work on the table as the revision sees it.

@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-_OPEN_FILES = 64
+_OPEN_FILES = 128
 
 # Linux, prctl in section 2 of its manual: what to set.
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38

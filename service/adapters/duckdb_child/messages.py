@@ -24,15 +24,15 @@ class Shape(msgspec.Struct, frozen=True, array_like=True):
 class Run(msgspec.Struct, frozen=True):
     """Run a statement.
 
-    `parameters` are JSON. `tables` says in which file each dataset is that is known to be needed, under the
-    name that SQL has for it; `considered` are all names that were asked for, in lower case, datasets or not.
-    `listed` are the datasets that a listing shows beside them (None: nobody asked yet). `cpu_s` bounds the
-    processor's time.
+    `parameters` are JSON. `tables` says in which files, one after the other, each dataset is that is known to
+    be needed, under the name that SQL has for it; `considered` are all names that were asked for, in lower
+    case, datasets or not. `listed` are the datasets that a listing shows beside them (None: not asked for
+    yet). `cpu_s` bounds the processor's time.
     """
 
     sql: str
     parameters: bytes
-    tables: dict[str, str]
+    tables: dict[str, tuple[str, ...]]
     considered: frozenset[str]
     listed: tuple[Shape, ...] | None
     max_rows: int

@@ -34,15 +34,19 @@ class Sandbox:
     It keeps nothing of a statement: each runs on a connection of its own, in a transaction that reads.
     """
 
-    def __init__(self, memory_bytes: int, tables: Mapping[str, str], listed: Sequence[Shape] = ()) -> None:
+    def __init__(
+        self, memory_bytes: int, tables: Mapping[str, tuple[str, ...]], listed: Sequence[Shape] = ()
+    ) -> None:
         self.contents = (dict(tables), tuple(listed))
         self._root = duckdb.connect(":memory:", config={**_CONFIGURATION, "memory_limit": f"{memory_bytes}B"})
         # No dataset's name begins with an underscore.
-        schemas = {file: f"_{at}" for at, file in enumerate(dict.fromkeys(tables.values()))}
+        files = dict.fromkeys(file for parts in tables.values() for file in parts)
+        schemas = {file: f"_{at}" for at, file in enumerate(files)}
         for file, schema in schemas.items():
             self._root.execute(f"ATTACH '{file}' AS {schema} (READ_ONLY)")
-        for name, file in tables.items():
-            self._root.execute(f"CREATE VIEW {_quoted(name)} AS SELECT * FROM {schemas[file]}.t")
+        for name, parts in tables.items():
+            rows = " UNION ALL ".join(f"SELECT * FROM {schemas[file]}.t" for file in parts)
+            self._root.execute(f"CREATE VIEW {_quoted(name)} AS {rows}")
         for shape in listed:
             columns = ", ".join(f"{_quoted(column)} {kind}" for column, kind in shape.columns)
             self._root.execute(f"CREATE TABLE {_quoted(shape.name)} ({columns})")

@@ -39,7 +39,8 @@ class DuckdbDatabase:
     """The datasets as DuckDB tables that nobody can write.
 
     At most `concurrency` statements run at a time, each in a child process with `memory_bytes`; files of
-    datasets take at most `disk_bytes` of `spool_dir` (None: the system's for temporary files).
+    datasets take at most `disk_bytes` of `spool_dir` (None: the system's for temporary files),
+    where the engine has its own.
     """
 
     def __init__(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,27 +24,35 @@ class SchemaMoved(Exception):
     """The dataset has other columns than the table was made for: ask for tables anew."""
 
 
+_LAST_SHARE = 8
+"""What was appended is a file of its own, until it is an eighth of all: then one file takes it all in."""
+
+
 @dataclass(eq=False, slots=True)
 class File:
-    """A file, what it shows, and who uses it."""
+    """What shows a revision: a file, perhaps with a second one behind it of what was appended since."""
 
-    path: Path
+    parts: tuple[Path, ...]
+    first_end: int
     dataset: Dataset
     view: object
-    size_bytes: int
     users: int = 0
     used: int = 0
-
-    @property
-    def name(self) -> str:
-        """Its name in the directory."""
-        return self.path.name
 
     def shows(self, table: Table) -> bool:
         """Return whether it is of this revision or a newer one with the same columns, in this view."""
         mine, asked = self.dataset, table.dataset
         same = mine.name == asked.name and mine.schema.version == asked.schema.version
         return same and mine.revision >= asked.revision and self.view == table.view
+
+    def begins(self, dataset: Dataset, view: object) -> bool:
+        """Return whether a revision is what the first file has, and little more behind it."""
+        mine = self.dataset
+        same = (mine.name, mine.generation, mine.edits, mine.schema.version, self.view) == (
+            *(dataset.name, dataset.generation, dataset.edits, dataset.schema.version),
+            view,
+        )
+        return same and 0 <= dataset.next_position - self.first_end <= self.first_end // _LAST_SHARE
 
 
 class Files:
@@ -76,8 +83,8 @@ class Files:
         return self._scratch.path
 
     @asynccontextmanager
-    async def held(self, table: Table) -> AsyncIterator[str]:
-        """Hold the file of a table and give its name.
+    async def held(self, table: Table) -> AsyncIterator[tuple[str, ...]]:
+        """Hold the files of a table, one behind the other, and give their names.
 
         Raises `SchemaMoved`, `OutOfSpace`, and what the engine and the storage raise.
         """
@@ -85,7 +92,7 @@ class Files:
         file.users += 1
         file.used = next(self._uses)
         try:
-            yield file.name
+            yield tuple(part.name for part in file.parts)
         finally:
             file.users -= 1
             self._drop_idle()
@@ -104,23 +111,29 @@ class Files:
             dataset = snapshot.dataset
             if dataset.schema.version != table.dataset.schema.version:
                 raise SchemaMoved
-            written = await snapshot.database_file(table.view)
-        path = self.directory / written.name
-        try:
-            await asyncio.to_thread(shutil.move, written, path)
-            file = File(path, dataset, table.view, self._checked_size(path), used=next(self._uses))
-        except BaseException:
-            written.unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
-            raise
+            first = next((file for file in self._files if file.begins(dataset, table.view)), None)
+            if first is not None:
+                first.users += 1
+            try:
+                written = await snapshot.database_file(table.view, 0 if first is None else first.first_end)
+                path = self._taken(written)
+            finally:
+                if first is not None:
+                    first.users -= 1
+        if first is None:
+            file = File((path,), dataset.next_position, dataset, table.view, used=next(self._uses))
+        else:
+            parts = (first.parts[0], path)
+            file = File(parts, first.first_end, dataset, table.view, used=next(self._uses))
         self._files.append(file)
         return file
 
-    def _checked_size(self, path: Path) -> int:
-        size_bytes = path.stat().st_size
-        if size_bytes > self._max_bytes:
+    def _taken(self, written: Path) -> Path:
+        """Move a file that the engine has written, beside us, into the directory. Raises `OutOfSpace`."""
+        if written.stat().st_size > self._max_bytes:
+            written.unlink()
             raise OutOfSpace("The dataset is too large to be asked by SQL here.")
-        return size_bytes
+        return written.rename(self.directory / written.name)
 
     def _drop_idle(self) -> None:
         """Remove files that a newer one stands for, and the least recently used ones until all fit.
@@ -137,11 +150,17 @@ class Files:
             if newer and not file.users:
                 self._drop(file)
         for file in sorted(self._files, key=lambda file: file.used):
-            if sum(each.size_bytes for each in self._files) <= self._max_bytes:
+            if self._size_bytes() <= self._max_bytes:
                 return
             if not file.users:
                 self._drop(file)
 
+    def _size_bytes(self) -> int:
+        return sum(part.stat().st_size for part in {part for file in self._files for part in file.parts})
+
     def _drop(self, file: File) -> None:
         self._files = [each for each in self._files if each is not file]
-        file.path.unlink(missing_ok=True)
+        kept = {part for each in self._files for part in each.parts}
+        for part in file.parts:
+            if part not in kept:
+                part.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from service.domain.errors import QueryFailed
 from service.ports.database import Table
 
 MAX_TABLES = 32
-"""How many datasets one statement may name: each is an open file of the child."""
+"""How many datasets one statement may name: each is one or two open files of the child."""
 
 MAX_LISTED = 1000
 

@@ -192,7 +192,7 @@ async def test_a_child_never_has_more_memory_than_it_may(
     bounded = {line[:26].strip(): line[26:].split()[0] for line in limits[1:]}
     assert int(bounded["Max address space"]) == 640 << 20
     assert (bounded["Max file size"], bounded["Max core file size"]) == ("0", "0")
-    assert int(bounded["Max open files"]) <= 64
+    assert int(bounded["Max open files"]) <= 128
     assert int(bounded["Max processes"]) == 0
     assert int(bounded["Max cpu time"]) < 60
 

@@ -40,6 +40,25 @@ async def test_a_newer_revision_takes_the_place_of_the_older(shop: Shop) -> None
         assert files(shop) == 1
 
 
+async def test_what_is_appended_is_a_file_of_its_own_until_it_is_much(shop: Shop) -> None:
+    """The first file stays while little comes behind it; rows stand in order all the same."""
+    dataset = await shop.load("data", [{"n": at} for at in range(80)], NUMBERS)
+    async with shop.reader() as reader:
+        kept: set[str] = set()
+        for at in range(80, 110):
+            rows = (await shop.ask(reader, "select n from data")).rows
+            assert rows == [(number,) for number in range(at)]
+            paths = {path.name for path in shop.directory.glob("aerolite-sql-*/*")}
+            assert len(paths) <= 2
+            if 80 < at <= 90:
+                assert kept & paths
+            kept = paths
+            dataset = await shop.append(dataset, {"n": at})
+        await shop.storage.datasets.delete_record("data", 0)
+        assert len((await shop.ask(reader, "select n from data")).rows) == 109
+        assert files(shop) == 1
+
+
 async def test_each_view_has_its_own_file(shop: Shop) -> None:
     """Clients of different days do not see each other's columns."""
     await shop.load("data", [{"n": 1}], NUMBERS)

@@ -84,9 +84,9 @@ def test_a_listing_is_needed_once(reader: Reader) -> None:
 
 def test_tables_are_opened_as_each_statement_wants_them(reader: Reader, tmp_path: Path) -> None:
     """The files of one statement are not there for the next."""
-    one, two = (str(tmp_path / f"{name}.duckdb") for name in ("one", "two"))
+    one, two = ((str(tmp_path / f"{name}.duckdb"),) for name in ("one", "two"))
     known = frozenset({"a", "b"})
-    for tables in ({"a": one}, {"a": one}, {"b": two}, {"a": one, "b": one}):
+    for tables in ({"a": one}, {"a": one}, {"b": two}, {"a": one, "b": one}, {"b": one + two}):
         for name in known:
             answers = asked(reader, f"select count(*) from {name}", tables=tables, considered=known)
             assert isinstance(answers[-1], Done if name in tables else Failed)
@@ -102,7 +102,7 @@ def test_what_was_fatal_says_so(reader: Reader) -> None:
 
 def test_paths_are_not_told(reader: Reader, tmp_path: Path) -> None:
     """A file that cannot be opened is not named by its place."""
-    (failed,) = asked(reader, "select 1", tables={"a": str(tmp_path / "gone.duckdb")})
+    (failed,) = asked(reader, "select 1", tables={"a": (str(tmp_path / "gone.duckdb"),)})
     assert isinstance(failed, Failed)
     assert os.sep not in failed.message
 
@@ -110,7 +110,7 @@ def test_paths_are_not_told(reader: Reader, tmp_path: Path) -> None:
 @pytest.mark.parametrize("sql", [*WRITING.values(), *REACHING_OUT.values(), *STACKED.values()])
 def test_no_attack_gets_as_far_as_an_answer(reader: Reader, tmp_path: Path, sql: str) -> None:
     """DuckDB's own guards hold where the process around it does not stand by."""
-    tables = {"data": str(tmp_path / "one.duckdb")}
+    tables = {"data": (str(tmp_path / "one.duckdb"),)}
     named = frozenset({"data", "system.main.data", "a", "p", "t", "runs"})
     answers = asked(reader, sql, tables=tables, considered=named)
     assert isinstance(answers[-1], Failed | Needs)
