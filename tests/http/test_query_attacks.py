@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
-from tests.contract.sql.databases import SQLITE
+from tests.contract.sql.databases import DUCKDB, SQLITE
 
 from .conftest import METEORITES, NEWEST, Api, MakeApi
 from .sql import ask
@@ -121,3 +121,16 @@ async def test_writers_at_once_are_all_done(api: Api) -> None:
     done = await asyncio.gather(*(ask(api, "insert into t values (?)", params=[n]) for n in range(40)))
     assert set(done) == {(200, "OK")}
     assert await ask(api, "select count(distinct a) as n from t") == (200, {"result": [{"n": 40}]})
+
+
+@pytest.mark.parametrize("attack", [*DUCKDB.refused, "endless", "huge"])
+async def test_an_attack_on_the_reader_of_datasets_is_refused_and_others_are_served(
+    api: Api, attack: str
+) -> None:
+    """422 with words; other requests are answered while it runs, and the reader after it."""
+    sql = {**DUCKDB.refused, "endless": DUCKDB.endless, "huge": DUCKDB.huge}[attack]
+    status, problem = await meanwhile(api, ask(api, sql, database="datasets"))
+    assert isinstance(problem, dict)
+    assert (status, problem["type"], bool(problem["detail"])) == (422, "query-failed", True)
+    counted = "select count(*) as n from landings"
+    assert await ask(api, counted, database="datasets") == (200, {"result": [{"n": 5}]})
