@@ -18,6 +18,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from service.contracts import registered
 from service.domain.columns import Column, ColumnType
 from service.formats.shape import compile_shape
+from service.http.openapi import MAX_DOCUMENTS
 from service.http.openapi_columns import Described, filters, record_schema
 from service.http.openapi_document import openapi
 from tests.clocks import FakeClock
@@ -225,6 +226,16 @@ async def test_the_document_is_bounded_and_says_what_is_left_out(make_api: MakeA
     assert len(alone["components"]["schemas"]["Record.wide7"]["properties"]) == 2000
     assert "left out" not in alone["info"]["description"]
     assert "Record.wide0" not in alone["components"]["schemas"]
+
+
+async def test_only_the_last_documents_are_kept(api: Api) -> None:
+    """However many states of the datasets there were, each is told as it is."""
+    for number in range(MAX_DOCUMENTS + 2):
+        async with api.put(f"/datasets/d{number}", data=b"a\n1\n", headers=CSV) as answer:
+            assert answer.status == 201
+        document = await document_of(api, "2023-05-01")
+        told = [name for name in document["components"]["schemas"] if name.startswith("Record.")]
+        assert len(told) == number + 1
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,19 @@ def test_a_put_keeps_the_order_that_its_client_does_not_see() -> None:
     assert view.put(b'{"z":"4","new":"5"}', stored) == b'{"b":"2","a":"4","new":"5"}'
 
 
+@pytest.mark.parametrize("places", [(1,), (1, 0)])
+def test_rows_are_written_by_their_places(places: tuple[int, ...]) -> None:
+    """One place or many, apart and joined."""
+    rows = Reader(("a", "b")).rows([b'{"a":1,"b":"x"}', b'{"a":2,"b":null}'])
+    assert rows is not None
+    writer = Writer(("z", "y")[: len(places)], places)
+    expected = [b'{"z":"x","y":1}', b'{"z":null,"y":2}']
+    if len(places) == 1:
+        expected = [b'{"z":"x"}', b'{"z":null}']
+    assert writer.records(rows) == expected
+    assert writer.joined(rows) == b",".join(expected)
+
+
 def test_all_may_be_hidden() -> None:
     """Then records are empty objects."""
     shape = view_of(*({"op": "hide", "column": name} for name in "abc")).shape(typed=True)
