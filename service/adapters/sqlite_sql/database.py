@@ -17,6 +17,7 @@ from typing import Any, NoReturn, Self
 import msgspec
 
 from service.adapters.sqlite_child.messages import (
+    Answer,
     Batch,
     Commit,
     Done,
@@ -196,8 +197,7 @@ async def _commit(child: Child) -> Done | Failed:
 
     Raises `OutcomeUnknown` where the child does not tell.
     """
-    await child.send(Commit())
-    end = asyncio.ensure_future(child.receive())
+    end = asyncio.ensure_future(_committed(child))
     try:
         async with asyncio.timeout(_COMMIT_S):
             answer = await asyncio.shield(end)
@@ -210,6 +210,11 @@ async def _commit(child: Child) -> Done | Failed:
         end.cancel()
     assert isinstance(answer, Done | Failed)  # noqa: S101 - nothing else follows
     return answer
+
+
+async def _committed(child: Child) -> Answer:
+    await child.send(Commit())
+    return await child.receive()
 
 
 def _ended(error: Ended, bounds: Bounds) -> QueryFailed:
