@@ -10,6 +10,7 @@
     │   ├── VersionMalformed · VersionAmbiguous · VersionInFuture · VersionBeforeFirst
     │   └── VersionSunset
     ├── Unauthenticated · Forbidden
+    │   └── ForeignPage             a page of another site has a browser write
     ├── NotFound
     │   ├── DatasetNotFound · RecordNotFound · KeyNotFound · JobNotFound · PathNotFound
     │   └── JobResultGone           it was there and has expired
@@ -161,6 +162,13 @@ class Forbidden(AeroliteError):
 
     slug = "forbidden"
     title = "The key does not allow this"
+
+
+class ForeignPage(Forbidden):
+    """A page of another site has a browser write, without a key."""
+
+    slug = "foreign-page"
+    title = "A page of another site may not do this"
 
 
 class NotFound(AeroliteError):

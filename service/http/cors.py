@@ -6,11 +6,15 @@ from collections.abc import Collection
 
 from aiohttp import web
 
+from service.domain.access import Caller
+from service.domain.errors import ForeignPage
+
 EXPOSED = (
     "API-Version, API-Version-Source, Dataset-Version, Deprecation, ETag, Link, Location, Retry-After, "
     "Sunset, Truncated, X-Request-Id, X-Total-Count"
 )
 MAX_AGE_S = "600"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Cors:
@@ -30,6 +34,19 @@ class Cors:
         if origin is not None and (self._any or origin in self._origins):
             response.headers["Access-Control-Allow-Origin"] = "*" if self._any else origin
             response.headers["Access-Control-Expose-Headers"] = EXPOSED
+
+    def admit(self, request: web.Request, caller: Caller) -> None:
+        """Refuse what a page of another site has a browser write without a key. Raises `ForeignPage`.
+
+        A browser sends plain text anywhere without asking first (Fetch standard, section 2.2.2): also to a
+        service that is open because only this machine reaches it. It says who sent it there (Fetch Metadata
+        Request Headers, section 2.4).
+        """
+        foreign = request.headers.get("Sec-Fetch-Site") == "cross-site"
+        if not foreign or caller.key_id is not None or request.method in _SAFE:
+            return
+        if not self._any and request.headers.get("Origin") not in self._origins:
+            raise ForeignPage("Send a key, or have the page's origin named in CORS_ORIGINS.")
 
     def preflight(self, request: web.Request, response: web.StreamResponse, allow: str) -> None:
         """Answer a browser that asks before it sends."""

@@ -165,6 +165,7 @@ class Endpoint:
 
     async def _fresh(self, visit: Visit, key: Hashable) -> web.StreamResponse:
         visit.caller.require(self._operation.scope)
+        self._shared.cors.admit(visit.request, visit.caller)
         chain = self._chain(visit.resolved)
         sent = pairs(visit.request.rel_url.raw_query_string)
         query = read_query(chain.operation, sent)
