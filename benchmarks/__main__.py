@@ -9,7 +9,17 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import contracts, copying, jobs, loading, questions, redis_latency, serving, stored_pages
+from benchmarks import (
+    attacks,
+    contracts,
+    copying,
+    jobs,
+    loading,
+    questions,
+    redis_latency,
+    serving,
+    stored_pages,
+)
 from benchmarks.table import Row, render
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -45,6 +55,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "latency": lambda: asyncio.run(redis_latency.latency()),
     "jobs": lambda: asyncio.run(jobs.throughput()),
     "beside": lambda: asyncio.run(jobs.beside_a_page()),
+    "attacks": lambda: asyncio.run(attacks.others_meanwhile()),
     "start": serving.start_up,
     "stream": lambda: in_directory(lambda path: asyncio.run(serving.stream_of_everything(path))),
     # In memory, so that 100,000 single deletes do not wait for a disk; it is reading that is measured.
