@@ -75,7 +75,7 @@ async def _pages(url: str) -> AsyncIterator[list[float]]:
     assert process.stdout is not None
     await process.stdout.readline()  # it has begun
     yield taken
-    said, _ = await process.communicate()
+    said, _ = await process.communicate(b"")  # which ends its input, too
     taken += json.loads(said)
 
 
