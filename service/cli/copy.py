@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Self
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from service.cli.progress import Bars
 from service.cli.session import CommandError, Session, fail, printable, reason, run
 from service.configuration.urls import Unfit, redact
 from service.ports.clock import Clock
@@ -105,32 +105,22 @@ def _line(dataset: CopiedDataset) -> str:
     )
 
 
-class CopyProgress:
+class CopyProgress(Bars):
     """A bar for each dataset on a terminal; elsewhere it is silent."""
 
     def __init__(self, console: Console) -> None:
-        self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("records"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
+        super().__init__(
+            Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("records"),
+                TimeRemainingColumn(),
+                console=console,
+                disable=not console.is_terminal,
+            )
         )
         self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
 
     def watch(self, step: Step) -> None:
         """Put the dataset's bar where it is."""

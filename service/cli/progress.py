@@ -1,4 +1,4 @@
-"""A progress bar for a file that is being loaded, where a person is watching."""
+"""Progress bars, where a person is watching."""
 
 from __future__ import annotations
 
@@ -18,7 +18,26 @@ from rich.progress import (
 from service.cli.files import InputFile
 
 
-class LoadProgress:
+class Bars:
+    """Bars that are shown for as long as they are entered; what they say is their owner's."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+
+class LoadProgress(Bars):
     """Watches the load of one file on a terminal; elsewhere (a log, a pipe) it is silent.
 
     The first pass takes the bytes, the second, in this process only, reads and stores the records. What was
@@ -26,8 +45,8 @@ class LoadProgress:
     """
 
     def __init__(self, file: InputFile, console: Console) -> None:
-        self._inflated_bytes = file.size_bytes if file.content_encoding is None else None
-        self._bar = Progress(
+        inflated_bytes = file.size_bytes if file.content_encoding is None else None
+        bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -38,27 +57,15 @@ class LoadProgress:
             disable=not console.is_terminal,
             transient=True,
         )
-        self._file = file
-        self._taking = self._bar.add_task(file.name, total=file.size_bytes, records="")
-        self._storing = self._bar.add_task(file.name, total=self._inflated_bytes, visible=False, records="")
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
+        super().__init__(bars)
+        self._taking = bars.add_task(file.name, total=file.size_bytes, records="")
+        self._storing = bars.add_task(file.name, total=inflated_bytes, visible=False, records="")
 
     def read(self, added_bytes: int) -> None:
         """Move the first bar."""
-        self._bar.advance(self._taking, added_bytes)
+        self._bars.advance(self._taking, added_bytes)
 
     def stored(self, records: int, parsed_bytes: int) -> None:
         """Put the second bar where it is."""
-        self._bar.update(self._taking, visible=False)
-        self._bar.update(self._storing, visible=True, completed=parsed_bytes, records=f"{records:,} records")
+        self._bars.update(self._taking, visible=False)
+        self._bars.update(self._storing, visible=True, completed=parsed_bytes, records=f"{records:,} records")

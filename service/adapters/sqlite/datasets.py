@@ -75,11 +75,11 @@ class SqliteDatasets:
 
     async def _stored(self, name: str) -> Stored:
         """Return what is stored under a name: what was seen, unless somebody has committed since."""
-        version, seen = self._database.version(), self._seen.get(name)
-        if seen is not None and seen[0] == version:
-            return seen[1]
         # The version is taken before the read: what is committed in between makes another one.
-        known = self._known(name)
+        version = self._database.version()
+        seen, known = self._seen.get(name, (None, None))
+        if known is not None and seen == version:
+            return known
         if version is not None and known is not None and self._is_current(name, known):
             self._see(name, version, known)
             return known
