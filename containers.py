@@ -272,13 +272,15 @@ class Container(containers.DeclarativeContainer):
     sunsetting = providers.Singleton(Sunsetting, usage, access, clock, registry.provided.on)
     views = providers.Singleton(Views)
     reading = providers.Singleton(Reading, datasets)
-    loading = providers.Singleton(Loading, datasets, spool, providers.Callable(limits, settings), views)
     engine = providers.Singleton(
         DuckdbEngine,
         settings.provided.spool_dir,
         memory_bytes=settings.provided.engine_memory_bytes,
         spill_bytes=settings.provided.engine_spill_bytes,
         timeout_s=settings.provided.sql_timeout_seconds,
+    )
+    loading = providers.Singleton(
+        Loading, datasets, spool, providers.Callable(limits, settings), views, engine.provided.recording
     )
     editing = providers.Singleton(Editing, datasets, reading, views, engine.provided.edited)
     questions = providers.Singleton(Questions, datasets, reading, engine, views)

@@ -13,6 +13,7 @@ from benchmarks import (
     attacks,
     contracts,
     copying,
+    first_question,
     jobs,
     loading,
     questions,
@@ -56,6 +57,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "jobs": lambda: asyncio.run(jobs.throughput()),
     "beside": lambda: asyncio.run(jobs.beside_a_page()),
     "attacks": lambda: asyncio.run(attacks.others_meanwhile()),
+    "first-question": lambda: in_directory(first_question.first_question),
     "start": serving.start_up,
     "stream": lambda: in_directory(lambda path: asyncio.run(serving.stream_of_everything(path))),
     # In memory, so that 100,000 single deletes do not wait for a disk; it is reading that is measured.

@@ -8,7 +8,7 @@ A null, and an empty cell of a textual column, matches no operator but `NULL`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self, TypeAlias
 
 from service.domain.columns import Column
 from service.domain.datasets import Dataset
+from service.domain.records import Batch
 from service.ports.storage import Commit, Snapshot
 
 Value: TypeAlias = str | int | float | bool | date
@@ -208,6 +209,21 @@ class EngineSnapshot(Protocol):
         ...
 
 
+class Recording(Protocol):
+    """Takes down the records of a load on their way into the store, for columns that are wanted later.
+
+    It costs the load next to nothing and never fails it: what there is no room for is given up.
+    """
+
+    def of(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield all that the dataset will consist of, each batch taken down before it is used. Blocks."""
+        ...
+
+    def keep(self, commit: Commit) -> None:
+        """Be told that the load was committed; without this nothing of it is kept."""
+        ...
+
+
 class Engine(Protocol):
     """Keeps columnar snapshots, least recently used dropped first; `async with` opens it."""
 
@@ -217,6 +233,14 @@ class Engine(Protocol):
 
     async def __aexit__(self, *exc: object) -> None:
         """Close it and remove its files."""
+        ...
+
+    def recording(self) -> AbstractAsyncContextManager[Recording]:
+        """Lend what takes down a load that replaces a dataset.
+
+        The first question about that generation is then answered from columns that are built without the
+        store. An engine that is not open takes nothing down.
+        """
         ...
 
     def edited(self, commit: Commit, record: bytes | None) -> None:

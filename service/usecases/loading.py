@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -21,6 +21,7 @@ from service.domain.errors import (
 )
 from service.domain.records import Batch
 from service.formats.reading import InputFormat, Reader, ReadOptions, open_reader
+from service.ports.engine import Recording
 from service.ports.spool import Spool, Upload
 from service.ports.storage import (
     NO_GUARD,
@@ -75,14 +76,33 @@ class Source:
     content_encoding: str | None = None
 
 
-class Loading:
-    """Loads files into a store."""
+class Unrecorded:
+    """Takes nothing down: for processes that are asked no questions."""
 
-    def __init__(self, datasets: Datasets, spool: Spool, limits: Limits, views: Views) -> None:
+    def of(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield the batches."""
+        return iter(batches)
+
+    def keep(self, commit: Commit) -> None:
+        """Keep nothing."""
+
+
+class Loading:
+    """Loads files into a store; what replaces a dataset is taken down by `recording` on the way."""
+
+    def __init__(
+        self,
+        datasets: Datasets,
+        spool: Spool,
+        limits: Limits,
+        views: Views,
+        recording: Callable[[], AbstractAsyncContextManager[Recording]] = lambda: nullcontext(Unrecorded()),
+    ) -> None:
         self._datasets = datasets
         self._views = views
         self._spool = spool
         self._limits = limits
+        self._recording = recording
 
     async def replace(
         self,
@@ -162,14 +182,16 @@ class Loading:
         view = self._views.of(current or Dataset(name), options.day)
         key = view.check_key(options.key)
         reader = await asyncio.to_thread(self._open, upload.path, options)
-        async with self._datasets.replace(name) as writer:
-            size_bytes = await _fill(writer, reader, stored(view, reader), progress)
+        async with self._recording() as recording, self._datasets.replace(name) as writer:
+            size_bytes = await _fill(writer, reader, recording.of(stored(view, reader)), progress)
             await self._check_quota(size_bytes, replaced=current)
             old = Schema() if current is None else current.schema
             schema = replace(old, columns=view.stored_columns(reader.columns, replacing=True), key=key)
             if current is not None:
                 guard = replace(guard, schema_version=old.version)
-            return await _commit(writer, schema, guard, reader, options, created=current is None)
+            receipt = await _commit(writer, schema, guard, reader, options, created=current is None)
+            recording.keep(receipt.commit)
+            return receipt
 
     async def _append(
         self, name: str, upload: Upload, options: LoadOptions, guard: Guard, progress: Progress | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
@@ -15,6 +15,7 @@ import duckdb
 
 from service.adapters.duckdb.connections import Database, Lease
 from service.adapters.duckdb.edits import Changes, Edits
+from service.adapters.duckdb.parses import Parse, Parses
 from service.adapters.duckdb.snapshot import DuckdbSnapshot
 from service.adapters.duckdb.tables import Table, TooWide
 from service.adapters.scratch import Scratch
@@ -24,6 +25,7 @@ from service.ports.engine import EngineSnapshot
 from service.ports.storage import Commit, Slice, Snapshot
 
 Source = Callable[[], AbstractAsyncContextManager[Snapshot]]
+Fill = Callable[[Lease, Table], Awaitable[None]]
 
 _ATTEMPTS = 4
 _IDLE_S = 1.0
@@ -53,6 +55,7 @@ class DuckdbEngine:
             memory_bytes=memory_bytes, temp_bytes=spill_bytes // _TEMP_SHARE, timeout_s=timeout_s
         )
         self._directory = Path()
+        self._open = False
         self._tables: list[Table] = []
         self._numbers = count(1)
         self._uses = count(1)
@@ -60,16 +63,19 @@ class DuckdbEngine:
         self._building = asyncio.Semaphore(1)
         self._tasks: set[asyncio.Task[Dataset]] = set()
         self._edits = Edits()
+        self._parses = Parses()
         self._builds = 0
 
     async def __aenter__(self) -> Self:
         """Open the engine."""
         self._directory = (await self._stack.enter_async_context(self._scratch)).path
         await self._database.open(self._directory)
+        self._open = True
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Close it and remove its files."""
+        self._open = False
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -110,10 +116,17 @@ class DuckdbEngine:
             if table not in self._tables and not table.users:
                 await self._drop(table)
 
+    def recording(self) -> AbstractAsyncContextManager[Parse]:
+        """Lend what takes down a load."""
+        return self._parses.begin(self._directory if self._open else None, self._free_bytes)
+
+    def _free_bytes(self) -> int:
+        return self._room_bytes - self._parses.size_bytes - sum(table.size_bytes for table in self._tables)
+
     def edited(self, commit: Commit, record: bytes | None) -> None:
         """Be told of a changed record: kept columns are then brought up to date instead of built anew."""
         name = commit.dataset.name
-        if name in self._locks or any(table.name == name for table in self._tables):
+        if name in self._locks or name in self._parses or any(table.name == name for table in self._tables):
             self._edits.note(commit, record)
 
     def _found(self, dataset: Dataset) -> Table | None:
@@ -138,7 +151,9 @@ class DuckdbEngine:
             if dataset.created is None:
                 await self._build(dataset, None, frozenset())
                 return dataset
-            wide: frozenset[str] = frozenset()
+            wide = await self._build_from_parse(dataset)
+            if self._found(dataset) is not None:
+                return dataset
             for _ in range(_ATTEMPTS):
                 try:
                     async with source() as held:
@@ -149,6 +164,27 @@ class DuckdbEngine:
                     continue
             raise Busy("The dataset changes faster than it can be read; try again in a moment.")
 
+    async def _build_from_parse(self, dataset: Dataset) -> frozenset[str]:
+        """Build columns from what the load has parsed, if that is kept; return which of them must be wide."""
+        async with self._parses.take(dataset.name) as parse:
+            if parse is None or parse.dataset is None or not self._leads_to(parse.dataset, dataset):
+                return frozenset()
+            try:
+                async with self._building:
+                    await self._build(parse.dataset, partial(self._fill_from, parse), frozenset())
+            except TooWide as error:
+                return error.names
+            except OutOfSpace:  # the columns alone may fit
+                return frozenset()
+        return frozenset()
+
+    def _leads_to(self, old: Dataset, new: Dataset) -> bool:
+        """Return whether columns of a revision can be extended to those of another."""
+        if old.generation != new.generation:
+            return old.generation > new.generation  # the store has that now, too
+        known = self._edits.between(old.name, old.generation, old.edits, new.edits)
+        return known is not None and old.schema.columns == new.schema.columns
+
     async def _catch_up(self, held: Snapshot, wide: frozenset[str]) -> Dataset:
         """Bring the table of a held revision about: as it is, extended, or built."""
         dataset = held.dataset
@@ -158,7 +194,7 @@ class DuckdbEngine:
             if table is None or changes is None:
                 known = frozenset().union(*(each.wide for each in self._tables if each.name == dataset.name))
                 async with self._building:
-                    await self._build(dataset, held, wide | known)
+                    await self._build(dataset, partial(self._fill, slices=held.scan()), wide | known)
             else:
                 await self._extend(table, held, changes)
         return dataset
@@ -188,14 +224,14 @@ class DuckdbEngine:
                 return table if table.takes(dataset.schema.columns) else None
         return None
 
-    async def _build(self, dataset: Dataset, held: Snapshot | None, wide: frozenset[str]) -> None:
+    async def _build(self, dataset: Dataset, fill: Fill | None, wide: frozenset[str]) -> None:
         table = Table(next(self._numbers), self._directory, dataset, wide)
         try:
             async with self._database.lease() as lease:
                 await lease.run(lambda cursor: table.create(cursor, dataset.schema.columns))
-                if held is not None:
+                if fill is not None:
                     await lease.run(_begin)
-                    await self._fill(lease, table, held.scan())
+                    await fill(lease, table)
                     await lease.run(_commit)
             self._builds += 1
         except BaseException:
@@ -246,6 +282,13 @@ class DuckdbEngine:
                 await asyncio.wait({pending})
                 pending.cancelled() or pending.exception()
 
+    async def _fill_from(self, parse: Parse, lease: Lease, table: Table) -> None:
+        """Insert what a load has parsed, and remove it."""
+        for part in parse.parts:
+            await self._make_room(table)
+            await lease.run(partial(table.insert_lines, part=part))
+            await asyncio.to_thread(parse.remove, part)
+
     async def _replace(self, table: Table) -> None:
         """Put a table in the place of those of its dataset."""
         old = [each for each in self._tables if each.name == table.name]
@@ -260,7 +303,9 @@ class DuckdbEngine:
         """Drop what was least recently used until all fit. Raises `OutOfSpace` where they never will."""
         growing.measure()
         others = [table for table in self._tables if table is not growing]
-        while growing.size_bytes + sum(table.size_bytes for table in others) > self._room_bytes:
+        while self._over_room([growing, *others]):
+            if await self._parses.drop_oldest():
+                continue
             idle = [table for table in others if not table.users]
             if not idle:
                 raise OutOfSpace("The dataset's columns do not fit in ENGINE_SPILL_BYTES; give it more room.")
@@ -268,6 +313,9 @@ class DuckdbEngine:
             others.remove(oldest)
             self._tables.remove(oldest)
             await self._drop(oldest)
+
+    def _over_room(self, tables: Sequence[Table]) -> bool:
+        return sum(table.size_bytes for table in tables) + self._parses.size_bytes > self._room_bytes
 
     async def _drop(self, table: Table) -> None:
         if all(each.name != table.name for each in self._tables):

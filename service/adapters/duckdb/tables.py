@@ -13,6 +13,8 @@ import duckdb
 from service.adapters.duckdb.columns import Stored, filled, from_text, pointer
 from service.adapters.duckdb.connections import literal
 from service.adapters.duckdb.edits import Changes
+from service.adapters.duckdb.parses import Part
+from service.adapters.duckdb.rows import Rows, handed_over, read_from
 from service.domain.columns import Column, ColumnType
 from service.domain.datasets import Dataset
 
@@ -110,8 +112,14 @@ class Table:
 
         Raises `TooWide` where an integer is too large for its column; the transaction is gone then.
         """
-        names = ", ".join(self._names())
-        self._with(cursor, f"INSERT INTO {self.sql} ({names})", "", positions, records)
+        self._with(cursor, self._insert(), "", handed_over(positions, records))
+
+    def insert_lines(self, cursor: duckdb.DuckDBPyConnection, part: Part) -> None:
+        """Add the records of a file behind those that are there. Raises `TooWide` as `insert` does."""
+        self._with(cursor, self._insert(), "", read_from(part))
+
+    def _insert(self) -> str:
+        return f"INSERT INTO {self.sql} ({', '.join(self._names())})"
 
     def change(self, cursor: duckdb.DuckDBPyConnection, changes: Changes) -> None:
         """Put other records in the place of some, and remove some. Raises `TooWide` as `insert` does."""
@@ -123,19 +131,12 @@ class Table:
             # Values of these types are changed in place: the rows' order stays.
             assigned = ", ".join(f"{name} = n.{name}" for name in self._names() if name != "p")
             update = f"UPDATE {self.sql} AS o SET {assigned} FROM ("
-            self._with(cursor, update, ") AS n WHERE o.p = n.p", list(kept), list(kept.values()))
+            self._with(cursor, update, ") AS n WHERE o.p = n.p", handed_over(list(kept), list(kept.values())))
 
     def _names(self) -> list[str]:
         return ["p", "r", *(stored.sql for stored in self.columns.values())]
 
-    def _with(
-        self,
-        cursor: duckdb.DuckDBPyConnection,
-        before: str,
-        after: str,
-        positions: Sequence[int],
-        records: Sequence[bytes],
-    ) -> None:
+    def _with(self, cursor: duckdb.DuckDBPyConnection, before: str, after: str, rows: Rows) -> None:
         """Run a statement around the rows of some records. Raises `TooWide`."""
         stored = list(self.columns.values())
         values = [
@@ -146,32 +147,27 @@ class Table:
         ]
         named = [f"{value} AS {each.sql}" for value, each in zip(values, stored, strict=True)]
         extracted = ", json_extract_string(r, $paths) AS x" if stored else ""
-        parameters: dict[str, object] = {
-            "positions": list(positions),
-            "records": [record.decode() for record in records],
-        }
-        if stored:
-            parameters["paths"] = [pointer(each.column.name) for each in stored]
+        paths = {"paths": [pointer(each.column.name) for each in stored]} if stored else {}
         statement = (
             f"{before} SELECT {', '.join(['p', 'r', *named])} FROM "
-            f"(SELECT p, r{extracted} FROM (SELECT unnest($positions) AS p, unnest($records) AS r)){after}"
+            f"(SELECT p, r{extracted} FROM ({rows.sql})){after}"
         )
         try:
-            cursor.execute(statement, parameters)
+            cursor.execute(statement, {**rows.parameters, **paths})
         except duckdb.ConversionException:
             cursor.execute("ROLLBACK")
-            raise TooWide(self._too_wide(cursor, records)) from None
+            raise TooWide(self._too_wide(cursor, rows)) from None
 
-    def _too_wide(self, cursor: duckdb.DuckDBPyConnection, records: Sequence[bytes]) -> frozenset[str]:
+    def _too_wide(self, cursor: duckdb.DuckDBPyConnection, rows: Rows) -> frozenset[str]:
         found = set()
         for name, stored in self.columns.items():
             if stored.column.type is not ColumnType.INTEGER or stored.wide:
                 continue
             text = filled("json_extract_string(r, $path)", textual=stored.column.textual)
             answer = cursor.execute(
-                f"SELECT count(*) FROM (SELECT {text} AS x FROM (SELECT unnest($records) AS r)) "
+                f"SELECT count(*) FROM (SELECT {text} AS x FROM ({rows.sql})) "
                 "WHERE x IS NOT NULL AND TRY_CAST(x AS BIGINT) IS NULL",
-                {"records": [record.decode() for record in records], "path": pointer(name)},
+                {**rows.parameters, "path": pointer(name)},
             ).fetchone()
             if answer is not None and answer[0]:
                 found.add(name)
