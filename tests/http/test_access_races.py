@@ -16,6 +16,7 @@ from service.ports.storage import Document
 from service.usecases.access import KEYS, Access
 from service.usecases.usage import KIND, Usage
 from tests.clocks import FakeClock
+from tests.waiting import until
 
 FIRST = date(2023, 4, 1)
 
@@ -102,9 +103,7 @@ async def test_a_flush_that_is_cut_off_loses_nothing(clock: FakeClock) -> None:
     documents = Stuck(MemoryState(), clock)
     async with Usage(documents, clock, flush_s=0.001) as usage:
         usage.count("2023-04-01", "pin", "a")
-        async with asyncio.timeout(10):
-            while documents.stuck:
-                await asyncio.sleep(0.001)
+        await until(lambda: not documents.stuck)
     document = await documents.get(KIND, "2026-12-01/2023-04-01/pin")
     assert document is not None
     assert document.body == {"a": 1}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
-from time import monotonic
 from typing import Any
 
 import pytest
 
 from service.domain.fibonacci import MAX_INDEX, fibonacci
 from service.worker.children import ChildFibonacci
+from tests.waiting import patience
 
 from .conftest import NEWEST, Api
 
@@ -45,15 +45,14 @@ def long_numbers() -> Iterator[None]:
 
 async def listed(api: Api, *wanted: str) -> dict[str, Any]:
     """Return the list as soon as it has these values."""
-    deadline = monotonic() + 60
-    while True:
-        async with api.get("/fibonacci", headers=NEWEST) as answer:
-            assert answer.status == 200
-            found: dict[str, Any] = await answer.json()
-        if set(wanted) <= set(found["values"]):
-            return found
-        assert monotonic() < deadline, found
-        await asyncio.sleep(0.02)
+    async with patience():
+        while True:
+            async with api.get("/fibonacci", headers=NEWEST) as answer:
+                assert answer.status == 200
+                found: dict[str, Any] = await answer.json()
+            if set(wanted) <= set(found["values"]):
+                return found
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.usefixtures("long_numbers")

@@ -8,11 +8,12 @@ import gzip
 import io
 import json
 from collections.abc import AsyncIterator
-from time import monotonic
 from typing import Any
 
 import pytest
 import zstandard
+
+from tests.waiting import patience
 
 from .conftest import METEORITES, NEWEST, Api, MakeApi
 
@@ -39,10 +40,9 @@ async def read(api: Api, id: str) -> dict[str, Any]:
 
 async def ended(api: Api, id: str) -> dict[str, Any]:
     """Return a job as soon as it has ended."""
-    deadline = monotonic() + 30
-    while (job := await read(api, id))["finished"] is None:
-        assert monotonic() < deadline, job
-        await asyncio.sleep(0.02)
+    async with patience():
+        while (job := await read(api, id))["finished"] is None:
+            await asyncio.sleep(0.02)
     return job
 
 
@@ -339,9 +339,10 @@ async def test_writing_jobs_need_the_scope(make_api: MakeApi) -> None:
 async def test_metrics_count_attempts(api: Api) -> None:
     """The metrics of a process that runs jobs tell how many came to what."""
     await ended(api, (await order(api, type="fibonacci", params={"index": 9}))["id"])
-    async with api.get("/metrics") as answer:
-        text = await answer.text()
-    assert 'aerolite_job_attempts_total{outcome="succeeded",type="fibonacci"} 1.0' in text
+    counted = 'aerolite_job_attempts_total{outcome="succeeded",type="fibonacci"} 1.0'
+    async with patience():  # it is counted a moment after it is told
+        while counted not in await (await api.get("/metrics")).text():
+            await asyncio.sleep(0.01)
 
 
 async def test_only_an_export_has_a_file(api: Api) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +17,7 @@ from service.settings import Settings
 from tests.clocks import FakeClock
 from tests.contract.backends import BACKENDS
 from tests.servers import Servers
+from tests.waiting import patience
 
 from .conftest import NEWEST, SECOND, Api
 
@@ -129,5 +129,5 @@ async def test_a_client_that_leaves_is_let_go(streaming: tuple[Api, bool]) -> No
         async with api.get("/data", headers=IDENTITY) as answer:
             await answer.content.readexactly(10)
             answer.close()
-    async with asyncio.timeout(20), api.get("/data?start=59999", headers=IDENTITY) as answer:
+    async with patience(), api.get("/data?start=59999", headers=IDENTITY) as answer:
         assert (await answer.json())[0]["id"] == "59999"

@@ -15,6 +15,7 @@ from service.domain.errors import StoreUnavailable
 from service.usecases.sunsetting import Standing, judge
 from service.usecases.usage import KEPT, KIND, MAX_PENDING, NO_KEY, OTHERS, Usage, Used
 from tests.clocks import FakeClock
+from tests.waiting import patience, until
 
 from .conftest import NEWEST, TODAY, Api, MakeApi
 from .keyring import ADMIN, ADMIN_KEY, make_key, problem_of
@@ -143,9 +144,7 @@ async def test_counts_are_flushed_on_the_side_and_at_the_end(counted: Counted, c
     """Within the interval they are in the store, and the rest when the process ends."""
     async with Usage(counted, clock, flush_s=0.01) as usage:
         usage.count(FIRST, "pin", "a")
-        async with asyncio.timeout(10):
-            while not counted.writes:
-                await asyncio.sleep(0.01)
+        await until(lambda: counted.writes)
     async with Usage(counted, clock, flush_s=3600) as usage:
         usage.count(FIRST, "pin", "a")
     document = await counted.get(KIND, f"2026-12-01/{FIRST}/pin")
@@ -203,7 +202,7 @@ async def test_a_store_that_is_gone_is_waited_for(
 ) -> None:
     """Neither flushing nor sweeping ends with an outage."""
     state.outage = GONE
-    async with Usage(counted, clock, 0.001) as usage, asyncio.timeout(10):
+    async with Usage(counted, clock, 0.001) as usage, patience():
         usage.count(FIRST, "pin", "a")
         while counted.writes < 2:
             await asyncio.sleep(0.001)

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-START_TIMEOUT_S = 30
+from tests.waiting import patience
 
 
 @dataclass
@@ -55,7 +55,7 @@ async def serving(directory: Path, *, ready: bool = True, **settings: str) -> As
     server = Serving(process)
     reader = asyncio.create_task(_read_log(server))
     try:
-        async with asyncio.timeout(START_TIMEOUT_S):
+        async with patience():
             await _until_listening(server)
             if ready:
                 await _until_ready(server)

@@ -21,12 +21,11 @@ from tests.contract.backends.base import ProcessBackend
 from tests.contract.backends.sqlite import SqliteBackend
 from tests.contract.steps import KEYED, keyed, load
 from tests.servers import Servers
+from tests.waiting import PATIENCE_S, patience
 
 TARGETS = [name for name, entry in BACKENDS.items() if entry.connect is not None]
 FIRST, SECOND = 200, 20_000
 """Records of the two datasets: the kill comes when the first is there, and most of the second is not."""
-
-DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ async def aerolite(*arguments: str) -> asyncio.subprocess.Process:
 async def call(*arguments: str) -> Ended:
     """Run a command to its end."""
     process = await aerolite(*arguments)
-    out, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    out, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode is not None
     return Ended(process.returncode, out.decode(), errors.decode())
 
@@ -107,7 +106,7 @@ async def test_a_killed_copy_is_taken_up_where_it_was(source: Path, target: Proc
     async with target.open() as watched:
         await watched.ping()
         process = await aerolite("copy", *urls)
-        async with asyncio.timeout(DEADLINE_S):
+        async with patience():
             while not (there := await seen(watched)):
                 assert process.returncode is None, await process.communicate()
                 await asyncio.sleep(0.001)

@@ -24,6 +24,7 @@ from service.contracts import registered
 from service.domain.columns import Column, ColumnType
 from service.http.openapi_columns import Described
 from service.http.openapi_document import openapi
+from tests.waiting import PATIENCE_S
 
 ADMIN_KEY = "admin-key-of-the-tests"
 REGISTRY = registered()
@@ -101,7 +102,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _ready(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and process.poll() is None:
         for line in log.read_text().splitlines():
             if '"serving"' in line:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Self
 
-START_TIMEOUT_S = 60
+from tests.waiting import patience
 
 
 class Crew:
@@ -57,7 +57,7 @@ class Crew:
             stderr=PIPE,
         )
         assert process.stderr is not None
-        async with asyncio.timeout(START_TIMEOUT_S):
+        async with patience():
             while b'"working"' not in (line := await process.stderr.readline()):
                 assert line, "the worker ended"
         reader = asyncio.create_task(_read(process.stderr))

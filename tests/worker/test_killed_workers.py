@@ -27,7 +27,8 @@ from tests.servers import Servers
 from .crew import Crew
 from .stage import until
 
-LEASE_S = "1"
+LEASE_S = "5"
+"""Short enough to wait for where a worker was killed, long enough for a slow machine to keep it."""
 
 
 @pytest.fixture(params=["redis", "postgres"])
@@ -79,7 +80,7 @@ async def all_done(container: Container, jobs: list[Job]) -> None:
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 async def test_killed_workers_lose_no_job_and_double_no_effect(
     container: Container, address: str, tmp_path: Path
 ) -> None:
@@ -98,7 +99,6 @@ async def test_killed_workers_lose_no_job_and_double_no_effect(
     assert sorted(numbers) == list(range(len(jobs)))
 
 
-@pytest.mark.timeout(300)
 async def test_a_worker_killed_in_the_middle_of_a_sweep_forgets_nothing(
     container: Container, address: str, tmp_path: Path
 ) -> None:
@@ -116,7 +116,6 @@ async def test_a_worker_killed_in_the_middle_of_a_sweep_forgets_nothing(
     assert values[100] == "354224848179261915075"
 
 
-@pytest.mark.timeout(300)
 async def test_a_worker_drains_on_sigterm(container: Container, address: str, tmp_path: Path) -> None:
     """SIGTERM ends a worker with 0, and another goes on with what is left."""
     desk, kind = container.desk(), container.fibonacci_job()

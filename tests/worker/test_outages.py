@@ -17,6 +17,7 @@ from service.usecases.jobs.blobs import PIECE_BYTES, Blobs
 from service.usecases.jobs.kinds import Attempt
 from service.worker.process import WorkerProcess
 from tests.contract.backends.base import ProcessBackend, ServerBackend
+from tests.waiting import patience
 
 from .stage import LEASE_S, Scripted, Stage, until
 
@@ -32,7 +33,7 @@ async def test_a_worker_outlives_its_store(stage: Stage, backend: ProcessBackend
         return {"n": 1}
 
     kind = Scripted("long", work)
-    async with stage.worker(kind, lease_s=60):
+    async with stage.worker(kind, lease_s=600):
         job = await stage.desk(kind).post(kind, {})
         await stage.state(job, "running")
         await backend.kill()
@@ -65,7 +66,7 @@ async def test_a_worker_gives_up_a_job_that_it_cannot_keep(stage: Stage, backend
     running = asyncio.create_task(stage.runner(kind, lease_s=0.5).run(job.id))
     await stage.state(job, "running")
     await backend.kill()
-    async with asyncio.timeout(30):
+    async with patience():
         await ended.wait()
         assert await running is None
     await backend.start()
@@ -102,5 +103,5 @@ async def test_a_worker_process_enters_its_parts_and_leaves_them() -> None:
     running = asyncio.create_task(process.run())
     await asyncio.sleep(0)
     process.stop()
-    async with asyncio.timeout(10):
+    async with patience():
         await running

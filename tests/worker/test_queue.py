@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -12,40 +11,50 @@ from service.adapters.queue.redis import RedisQueue
 from service.domain.errors import StoreError, StoreUnavailable
 from service.ports.queue import Queue
 from tests.contract.backends.base import ProcessBackend, ServerBackend
+from tests.waiting import patience
 
 from .conftest import queue_at
 from .stage import Stage, until
 
-LIMIT_S = 2.0
-SLACK_S = 1.0
-"""What a busy test machine may add."""
+HANGING_S = 15.0
+"""Eight who each waited for the one before would take as long as this, each for its two seconds."""
 
 
 async def test_what_was_rung_for_first_is_heard_first(stage: Stage) -> None:
     """Rings are heard in the order in which they came, as many at a time as are wanted."""
     for name in "abc":
         await stage.queue.ring(name)
-    assert list(await stage.queue.hear(2, 5)) == ["a", "b"]
-    assert list(await stage.queue.hear(2, 5)) == ["c"]
+    assert list(await stage.queue.hear(2, 60)) == ["a", "b"]
+    assert list(await stage.queue.hear(2, 60)) == ["c"]
 
 
 async def test_a_ring_that_nobody_has_heard_is_not_repeated(stage: Stage) -> None:
     """Ringing twice for a job before anybody hears is ringing once; afterwards it is rung anew."""
     await stage.queue.ring("a", "b")
     await stage.queue.ring("a")
-    assert sorted(await stage.queue.hear(9, 5)) == ["a", "b"]
+    assert sorted(await stage.queue.hear(9, 60)) == ["a", "b"]
     assert list(await stage.queue.hear(9, 0.05)) == []
     await stage.queue.ring("a")
-    assert list(await stage.queue.hear(9, 5)) == ["a"]
+    assert list(await stage.queue.hear(9, 60)) == ["a"]
 
 
 async def test_a_ring_wakes_who_waits(stage: Stage) -> None:
     """A listener that waits hears a ring long before its time is over."""
-    waiting = asyncio.create_task(stage.queue.hear(1, 60))
+    waiting = asyncio.create_task(stage.queue.hear(1, 3600))
     await asyncio.sleep(0)
     await stage.queue.ring("a")
-    async with asyncio.timeout(10):
+    async with patience():
         assert list(await waiting) == ["a"]
+
+
+async def test_who_waits_hears_as_much_as_is_rung_for(stage: Stage) -> None:
+    """A listener that waits hears the jobs that are rung for together, as many as it wants, at once."""
+    waiting = asyncio.create_task(stage.queue.hear(3, 60))
+    await asyncio.sleep(0)
+    await stage.queue.ring(*"abcd")
+    async with asyncio.timeout(10):
+        assert sorted(await waiting) == ["a", "b", "c"]
+    assert list(await stage.queue.hear(3, 5)) == ["d"]
 
 
 async def test_silence_ends_with_the_time(stage: Stage) -> None:
@@ -101,7 +110,7 @@ async def test_a_queue_comes_back_with_its_server(stage: Stage, backend: Process
     if not isinstance(backend, ServerBackend):
         return
     await stage.queue.ring("a")
-    assert list(await stage.queue.hear(1, 5)) == ["a"]
+    assert list(await stage.queue.hear(1, 60)) == ["a"]
     await backend.kill()
     with pytest.raises(StoreUnavailable):
         await stage.queue.ring("b")
@@ -110,7 +119,7 @@ async def test_a_queue_comes_back_with_its_server(stage: Stage, backend: Process
     async def rung() -> bool:
         try:
             await stage.queue.ring("b")
-            return list(await stage.queue.hear(1, 5)) == ["b"]
+            return list(await stage.queue.hear(1, 60)) == ["b"]
         except StoreError:
             return False
 
@@ -120,15 +129,14 @@ async def test_a_queue_comes_back_with_its_server(stage: Stage, backend: Process
 async def test_a_server_that_hears_but_does_not_answer_holds_nobody_up(
     stage: Stage, backend: ProcessBackend
 ) -> None:
-    """Whoever rings is told within two seconds, however many do; then the doorbell is as it was."""
+    """Whoever rings is told, and waits for nobody else; then the doorbell is as it was."""
     if not isinstance(backend, ServerBackend):
         return
     await stage.queue.ring("a")
     async with backend.stalled():
-        started = time.perf_counter()
         rings = (stage.queue.ring(f"b{number}") for number in range(8))
-        told = await asyncio.gather(*rings, return_exceptions=True)
-        assert time.perf_counter() - started < LIMIT_S + SLACK_S
+        async with asyncio.timeout(HANGING_S):
+            told = await asyncio.gather(*rings, return_exceptions=True)
     assert [type(one) for one in told] == [StoreUnavailable] * 8
 
     async def heard() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from service.domain.errors import InvalidContent, JobFinished, JobNotFound, StoreUnavailable
 from service.domain.jobs import KEPT, MAX_ATTEMPTS, Job, JobState, delay_s
 from service.usecases.jobs.kinds import Attempt, LeaseLost
+from service.usecases.jobs.tenure import End, Tenure
 
 from .stage import LEASE_S, Scripted, Stage, until
 
@@ -288,10 +290,10 @@ async def test_progress_is_seen_while_the_job_runs(stage: Stage) -> None:
 async def test_a_lease_is_kept_for_as_long_as_the_work_takes(stage: Stage) -> None:
     """A job that takes longer than its lease stays with its worker."""
     kind, event = waiting()
-    async with stage.worker(kind, lease_s=1.0):
+    async with stage.worker(kind, lease_s=6.0):
         job = await stage.desk(kind).post(kind, {})
         first = await stage.state(job, "running")
-        stage.clock.move(seconds=0.9)
+        stage.clock.move(seconds=5.9)
 
         async def renewed() -> bool:
             now = await stage.store.get(job.id)
@@ -377,7 +379,7 @@ async def test_a_worker_that_drains_puts_its_jobs_back(stage: Stage) -> None:
 async def test_a_worker_that_drains_waits_for_what_is_nearly_done(stage: Stage) -> None:
     """A job that ends within the time to drain is not cut off."""
     kind, event = waiting()
-    async with stage.worker(kind, drain_s=20):
+    async with stage.worker(kind):
         job = await stage.desk(kind).post(kind, {})
         await stage.state(job, "running")
         asyncio.get_running_loop().call_later(0.05, event.set)
@@ -442,21 +444,19 @@ async def test_lists_are_newest_first_and_go_on(stage: Stage) -> None:
     assert await listed(state=JobState.QUEUED, type="count") == [n for n in range(28, -1, -2) if n != 4]
 
 
-async def test_a_fence_holds_while_the_storage_is_asked(stage: Stage) -> None:
+async def test_a_fence_asks_the_storage_where_the_lease_was_not_confirmed_for_long(stage: Stage) -> None:
     """An attempt whose job was cancelled meanwhile learns it from its fence."""
-    seen: list[type[BaseException]] = []
+    kind = counting([])
+    job = await stage.begun_by_a_dead_worker(await stage.desk(kind).post(kind, {"n": 1}))
 
-    async def work(attempt: Attempt) -> None:
-        await stage.desk(kind).cancel(attempt.job.id)
-        await asyncio.sleep(0.25)  # longer than a third of the lease: the fence must ask
-        try:
-            await attempt.fence()
-        except LeaseLost as error:
-            seen.append(type(error))
-            raise
+    def tenure(confirmed_ago_s: float) -> Tenure:
+        since = monotonic() - confirmed_ago_s
+        return Tenure(stage.store, stage.turns, stage.clock, LEASE_S, job, since)
 
-    kind = Scripted("fenced", work)
-    job = await stage.desk(kind).post(kind, {})
-    await stage.runner(kind, lease_s=0.6).run(job.id)
-    assert (await stage.store.get(job.id)).state is JobState.CANCELLED
-    assert seen in ([], [LeaseLost])
+    await tenure(LEASE_S / 2).attempt.fence()
+    await stage.desk(kind).cancel(job.id)
+    await tenure(0).attempt.fence()
+    unsure = tenure(LEASE_S / 2)
+    with pytest.raises(LeaseLost):
+        await unsure.attempt.fence()
+    assert unsure.end is End.CANCELLED

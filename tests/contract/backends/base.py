@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractAsyncContextManager
 
 from service.ports.storage import Storage
+from tests.waiting import PATIENCE_S
 
 
 class Backend(ABC):
@@ -19,8 +20,11 @@ class Backend(ABC):
     waits_at_start: bool = True
 
     @abstractmethod
-    def open(self) -> Storage:
-        """Return a new Storage object on the store, not yet entered: another replica."""
+    def open(self, *, timeout_s: float = PATIENCE_S) -> Storage:
+        """Return a new Storage object on the store, not yet entered: another replica.
+
+        What says nothing for `timeout_s` counts as gone, which a slow machine must not be taken for.
+        """
 
     @abstractmethod
     async def stop(self) -> None:

@@ -11,6 +11,7 @@ from service.domain.errors import StoreUnavailable
 from service.ports.storage import Storage
 from tests.clocks import FakeClock
 from tests.servers import Servers
+from tests.waiting import PATIENCE_S
 
 from .base import Backend
 
@@ -22,7 +23,7 @@ class MemoryBackend(Backend):
         self._clock = clock
         self._state = MemoryState()
 
-    def open(self) -> Storage:
+    def open(self, *, timeout_s: float = PATIENCE_S) -> Storage:
         """Return another replica."""
         return MemoryStorage(clock=self._clock, state=self._state)
 

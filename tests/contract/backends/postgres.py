@@ -15,6 +15,7 @@ from service.ports.storage import Storage
 from tests.clocks import FakeClock
 from tests.servers import Servers
 from tests.servers.postgres import PostgresServer, run_postgres
+from tests.waiting import PATIENCE_S
 
 from .base import ServerBackend
 
@@ -26,9 +27,9 @@ def run_server() -> AbstractContextManager[PostgresServer]:
     return run_postgres(wal_segment_mib=1)
 
 
-def connect(address: str, clock: Clock) -> Storage:
+def connect(address: str, clock: Clock, *, timeout_s: float = PATIENCE_S) -> Storage:
     """Open the store at an address."""
-    return PostgresStorage(address, clock=clock)
+    return PostgresStorage(address, clock=clock, timeout_s=timeout_s)
 
 
 class PostgresBackend(ServerBackend):
@@ -39,9 +40,9 @@ class PostgresBackend(ServerBackend):
         self._server = server
         self._clock = clock
 
-    def open(self) -> Storage:
+    def open(self, *, timeout_s: float = PATIENCE_S) -> Storage:
         """Return another replica."""
-        return connect(self.address, self._clock)
+        return connect(self.address, self._clock, timeout_s=timeout_s)
 
     async def stop(self) -> None:
         """Shut the server down."""

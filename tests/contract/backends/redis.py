@@ -16,6 +16,7 @@ from service.ports.storage import Storage
 from tests.clocks import FakeClock
 from tests.servers import Servers
 from tests.servers.redis import RedisCluster, RedisServer, durable_redis
+from tests.waiting import PATIENCE_S
 
 from .base import Backend, ServerBackend
 
@@ -40,9 +41,9 @@ class RedisBackend(ServerBackend):
         self._runs = True
         self.address = running.url
 
-    def open(self) -> Storage:
+    def open(self, *, timeout_s: float = PATIENCE_S) -> Storage:
         """Return another replica."""
-        return connect(self.address, self._clock)
+        return connect(self.address, self._clock, timeout_s=timeout_s)
 
     async def stop(self) -> None:
         """Shut the servers down."""
@@ -100,9 +101,9 @@ class RedisBackend(ServerBackend):
             node.execute("FLUSHALL")
 
 
-def connect(address: str, clock: Clock) -> Storage:
+def connect(address: str, clock: Clock, *, timeout_s: float = PATIENCE_S) -> Storage:
     """Open the store in this process."""
-    return RedisStorage(address, clock=clock)
+    return RedisStorage(address, clock=clock, timeout_s=timeout_s, wait_s=timeout_s)
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from service.ports.clock import Clock
 from service.ports.storage import Storage
 from tests.clocks import FakeClock
 from tests.servers import Servers
+from tests.waiting import PATIENCE_S
 
 from .base import Backend, ProcessBackend
 
@@ -29,9 +30,9 @@ class SqliteBackend(ProcessBackend):
         self._clock = clock
         self.address = str(path)
 
-    def open(self) -> Storage:
+    def open(self, *, timeout_s: float = PATIENCE_S) -> Storage:
         """Return another replica."""
-        return SqliteStorage(self._path, clock=self._clock)
+        return SqliteStorage(self._path, clock=self._clock, timeout_s=timeout_s)
 
     async def stop(self) -> None:
         """Take the file away."""
@@ -66,9 +67,9 @@ class SqliteBackend(ProcessBackend):
             return sum(count.fetchone()[0] for count in counts)
 
 
-def connect(address: str, clock: Clock) -> Storage:
+def connect(address: str, clock: Clock, *, timeout_s: float = PATIENCE_S) -> Storage:
     """Open the store in another process."""
-    return SqliteStorage(Path(address), clock=clock)
+    return SqliteStorage(Path(address), clock=clock, timeout_s=timeout_s)
 
 
 @asynccontextmanager

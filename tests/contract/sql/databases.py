@@ -24,6 +24,7 @@ from service.ports.storage import Storage
 from tests.clocks import FakeClock
 from tests.contract.backends.postgres import run_server
 from tests.servers import Servers
+from tests.waiting import PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ SQLITE = Dialect(
 @asynccontextmanager
 async def make_duckdb(clock: FakeClock, tmp_path: Path, servers: Servers) -> AsyncIterator[Rig]:
     """Give the reader of datasets beside a storage in memory."""
-    engine = DuckdbEngine(tmp_path, memory_bytes=256 << 20, spill_bytes=256 << 20, timeout_s=20.0)
+    engine = DuckdbEngine(tmp_path, memory_bytes=256 << 20, spill_bytes=256 << 20, timeout_s=600.0)
     async with MemoryStorage(clock=clock) as storage, engine:
         yield Rig(lambda bounds: DuckdbDatabase(engine, storage.datasets, tmp_path, bounds, 2), storage)
 
@@ -158,8 +159,10 @@ DUCKDB = Dialect(
 async def make_postgres(clock: FakeClock, tmp_path: Path, servers: Servers) -> AsyncIterator[Rig]:
     """Give a database that the storage is in, too."""
     server = await asyncio.to_thread(servers.get, run_server)
-    async with server.database() as url, PostgresStorage(url, clock=clock) as storage:
-        yield Rig(lambda bounds: PostgresDatabase(url, bounds, shows_datasets=True), storage)
+    async with server.database() as url, PostgresStorage(url, clock=clock, timeout_s=PATIENCE_S) as storage:
+        yield Rig(
+            lambda bounds: PostgresDatabase(url, bounds, shows_datasets=True, timeout_s=PATIENCE_S), storage
+        )
 
 
 POSTGRES = Dialect(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 
 import pytest
 
 from service.domain.errors import AeroliteError, QueryFailed
 from service.ports.database import Statement
+from tests.waiting import patience
 
-from .conftest import BOUNDS, Ask, Shelf
+from .conftest import BOUNDS, Ask, Shelf, served
 from .databases import Dialect, Rig
 
 MANY = " union all ".join(f"select {number} as a" for number in range(20))
@@ -61,26 +61,24 @@ async def test_a_huge_value_is_refused(ask: Ask, dialect: Dialect) -> None:
 async def test_what_would_never_end_is_stopped(rig: Rig, shelf: Shelf, dialect: Dialect) -> None:
     """The time limit ends the work, and the next statement is served."""
     async with rig.open(SHORT) as database:
-        assert await database.run(Statement("select 1 as a"), shelf.tables) is not None
-        began = time.monotonic()
-        with pytest.raises(QueryFailed) as stopped:
-            await database.run(Statement(dialect.endless), shelf.tables)
-        assert time.monotonic() - began < 15
+        assert await served(database, shelf, "select 1 as a") is not None
+        async with patience():
+            with pytest.raises(QueryFailed) as stopped:
+                await database.run(Statement(dialect.endless), shelf.tables)
         assert "1 s" in stopped.value.detail
-        assert await database.run(Statement("select 1 as a"), shelf.tables) is not None
+        assert await served(database, shelf, "select 1 as a") is not None
 
 
 async def test_who_is_cancelled_does_not_wait(ask: Ask, dialect: Dialect) -> None:
-    """A cancelled call ends at once, and the next statement is served."""
+    """A cancelled call ends long before its time limit, and the next statement is served."""
     assert await ask("select 1 as a") is not None
     task = asyncio.ensure_future(ask(dialect.endless))
     await asyncio.wait({task}, timeout=0.5)
     assert not task.done()
-    began = time.monotonic()
     task.cancel()
-    await asyncio.wait({task}, timeout=15)
+    async with patience():
+        await asyncio.wait({task})
     assert task.cancelled()
-    assert time.monotonic() - began < 10
     assert await ask("select 1 as a") is not None
 
 
@@ -97,7 +95,6 @@ async def test_to_close_it_ends_what_is_under_way(rig: Rig, shelf: Shelf, dialec
         assert await database.run(Statement("select 1 as a"), shelf.tables) is not None
         task = asyncio.ensure_future(database.run(Statement(dialect.endless), shelf.tables))
         await asyncio.wait({task}, timeout=0.5)
-        began = time.monotonic()
-    assert time.monotonic() - began < 10
-    with pytest.raises(AeroliteError):
-        await task
+    async with patience():
+        with pytest.raises(AeroliteError):
+            await task
