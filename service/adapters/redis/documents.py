@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.adapters.codec import dump_body, load_body
+from service.adapters.redis.autopipeline import AutoPipeline
 from service.adapters.redis.connections import Wire
 from service.adapters.redis.scripts import COUNT, RESTORE_DOCUMENT, WRITE_DOCUMENT, Command, Word
 from service.adapters.redis.writing import milliseconds
@@ -21,14 +22,17 @@ from service.ports.storage import Document
 Ids = list[str]  # a name of its own: in the class, `list` is a method
 
 _READ_AT_ONCE = 100
-_SWEPT_AT_ONCE = 256
+_SWEPT_AT_ONCE = 64
+_SMALL_BYTES = 16_384
+"""A larger document is written by itself, for it takes as long as many."""
 
 
 class RedisDocuments:
     """Small JSON documents in Redis."""
 
-    def __init__(self, wire: Wire, clock: Clock, prefix: str) -> None:
+    def __init__(self, wire: Wire, pipeline: AutoPipeline, clock: Clock, prefix: str) -> None:
         self._wire = wire
+        self._pipeline = pipeline
         self._clock = clock
         self._prefix = prefix
         self._kinds_key = f"{prefix}:kinds"
@@ -36,7 +40,7 @@ class RedisDocuments:
 
     async def get(self, kind: str, id: str) -> Document | None:
         """Return the document, or None."""
-        return self._read(id, await self._wire.call("HGETALL", self._key(kind, f"d:{id}")))
+        return self._read(id, await self._pipeline.ask(kind, ("HGETALL", self._key(kind, f"d:{id}"))))
 
     async def create(
         self,
@@ -65,7 +69,8 @@ class RedisDocuments:
 
     async def remove(self, kind: str, id: str, *, version: int | None = None) -> bool:
         """Remove a document."""
-        return bool(await self._script(kind, id, "" if version is None else version, "", ""))
+        expected: Word = "" if version is None else version
+        return bool(await self._pipeline.ask(kind, self._writing(kind, id, expected), commits=True))
 
     async def list(
         self,
@@ -91,9 +96,8 @@ class RedisDocuments:
         """Add to the numeric members of a document of counters."""
         await self._note(kind)
         words = [word for member in amounts.items() for word in member]
-        await self._wire.script(
-            COUNT, [self._key(kind, f"d:{id}"), self._key(kind, "index")], [id, *words], commits=True
-        )
+        counting = COUNT.call([self._key(kind, f"d:{id}"), self._key(kind, "index")], [id, *words])
+        await self._pipeline.ask(kind, counting, commits=True)
 
     async def kinds(self) -> Sequence[str]:
         """Return every kind that has documents."""
@@ -113,8 +117,8 @@ class RedisDocuments:
             expiry = self._key(kind, "expiry")
             limits = ("-inf", milliseconds(now), "LIMIT", 0, _SWEPT_AT_ONCE)
             while ids := await self._wire.call("ZRANGEBYSCORE", expiry, *limits):
-                for id_ in ids:
-                    removed += await self._script(kind, id_.decode(), "expired", "", "", now=now)
+                removals = [self._writing(kind, id_.decode(), "expired", now=now) for id_ in ids]
+                removed += sum(await self._wire.run(removals, commits=True))
         return removed
 
     async def _write(
@@ -126,17 +130,27 @@ class RedisDocuments:
         tag: str,
         expires: datetime | None,
     ) -> Document | None:
-        await self._note(kind, anew=expires is not None)
         stored = dump_body(body)
-        expires_ms = "" if expires is None else milliseconds(expires)
-        version = await self._script(kind, id, expected, tag, expires_ms, stored)
+        expires_ms: Word = "" if expires is None else milliseconds(expires)
+        commands = [self._writing(kind, id, expected, tag, expires_ms, stored)]
+        if expires is not None and self._wire.single:
+            commands.insert(0, self._noting(kind))
+        else:
+            await self._note(kind, anew=expires is not None)
+        if len(stored) <= _SMALL_BYTES:
+            version = await self._pipeline.ask(kind, *commands, commits=True)
+        else:
+            version = (await self._wire.run(commands, commits=True))[-1]
         return Document(id, load_body(stored), version, tag, expires) if version else None
 
     async def _note(self, kind: str, *, anew: bool = False) -> None:
         """List a kind, in a key of another slot: for the sweep each time, lest that was lost."""
         if anew or kind not in self._noted:
-            await self._wire.call("SADD", self._kinds_key, kind)
+            await self._wire.run([self._noting(kind)])
             self._noted.add(kind)
+
+    def _noting(self, kind: str) -> Command:
+        return ("SADD", self._kinds_key, kind)
 
     def _restoration(self, kind: str, document: Document) -> Command:
         keys = [self._key(kind, f"d:{document.id}"), self._key(kind, "index"), self._key(kind, "expiry")]
@@ -148,20 +162,19 @@ class RedisDocuments:
             fields += ["body", dump_body(document.body), "expires_ms", expires_ms]
         return RESTORE_DOCUMENT.call(keys, [document.id, document.tag, expires_ms, *fields])
 
-    async def _script(
+    def _writing(
         self,
         kind: str,
         id: str,
         expected: Word,
-        tag: str,
-        expires_ms: Word,
+        tag: str = "",
+        expires_ms: Word = "",
         *body: bytes,
         now: datetime | None = None,
-    ) -> int:
+    ) -> Command:
         keys = [self._key(kind, f"d:{id}"), self._key(kind, "index"), self._key(kind, "expiry")]
         now_ms = milliseconds(now or self._clock.now())
-        words = [expected, now_ms, id, tag, expires_ms, *body]
-        return int(await self._wire.script(WRITE_DOCUMENT, keys, words, commits=True))
+        return WRITE_DOCUMENT.call(keys, [expected, now_ms, id, tag, expires_ms, *body])
 
     async def _ids(self, kind: str, tag: str | None, after: str, limit: int, *, newest_first: bool) -> Ids:
         prefix = "i" if tag is None else f"t{tag}"

@@ -45,9 +45,9 @@ def translated(server: str, exchange: Exchange) -> Iterator[None]:
         yield
     except RedisClusterException as error:
         # The cluster client wraps what its last node said.
-        raise _translated(error.__cause__ or error, server, exchange) from error
+        raise translation(error.__cause__ or error, server, exchange) from error
     except (RedisError, OSError, TimeoutError) as error:
-        raise _translated(error, server, exchange) from error
+        raise translation(error, server, exchange) from error
 
 
 _REFUSED: tuple[tuple[type[BaseException], str], ...] = (
@@ -82,7 +82,8 @@ _NO_ROOM = (
 )
 
 
-def _translated(error: BaseException, server: str, exchange: Exchange) -> StoreError:
+def translation(error: BaseException, server: str, exchange: Exchange) -> StoreError:
+    """Return what one of the driver's exceptions means."""
     text = str(error)
     for words, meaning in _NO_ROOM:
         if words in text:

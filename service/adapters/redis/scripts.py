@@ -173,12 +173,14 @@ if not ARGV[6] then
 end
 version = version + 1
 redis.call('HSET', KEYS[1], 'version', version, 'tag', ARGV[4], 'body', ARGV[6], 'expires_ms', ARGV[5])
-redis.call('ZREM', KEYS[2], unpack(known))
-redis.call('ZADD', KEYS[2], 0, 'i\\0' .. ARGV[3], 0, 't' .. ARGV[4] .. '\\0' .. ARGV[3])
-if ARGV[5] == '' then
-  redis.call('ZREM', KEYS[3], ARGV[3])
-else
+if kept[2] ~= ARGV[4] then
+  if kept[2] then redis.call('ZREM', KEYS[2], known[2]) end
+  redis.call('ZADD', KEYS[2], 0, known[1], 0, 't' .. ARGV[4] .. '\\0' .. ARGV[3])
+end
+if ARGV[5] ~= '' then
   redis.call('ZADD', KEYS[3], ARGV[5], ARGV[3])
+elseif kept[3] and kept[3] ~= '' then
+  redis.call('ZREM', KEYS[3], ARGV[3])
 end
 return version
 """)

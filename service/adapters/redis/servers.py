@@ -25,10 +25,10 @@ MAX_CONNECTIONS = 32
 
 
 class Node:
-    """One primary server and the connections to it."""
+    """One primary server and the connections to it; `address` is for messages."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        self.address = _address([options])
+    def __init__(self, options: dict[str, Any], address: str) -> None:
+        self.address = address
         self._pool = ConnectionPool(**options)
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
 
@@ -40,9 +40,12 @@ class Node:
             try:
                 exchange.sent = True
                 replies = await _spoken(connection, commands)
-                if all(isinstance(reply, NoScriptError) for reply in replies):
+                unknown = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+                if unknown:
                     # The server does not know the script yet, or forgot it in a restart: nothing was done.
-                    replies = await _spoken(connection, map(_in_full, commands))
+                    again = await _spoken(connection, [_in_full(commands[at]) for at in unknown])
+                    for at, reply in zip(unknown, again, strict=True):
+                        replies[at] = reply
                 return replies
             finally:
                 await self._pool.release(connection)
@@ -98,9 +101,9 @@ class Topology(Protocol):
 class Single:
     """One server has all keys."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        self._node = Node(options)
-        self.address = self._node.address
+    def __init__(self, options: dict[str, Any], address: str) -> None:
+        self._node = Node(options, address)
+        self.address = address
 
     async def node(self, key: Word) -> Node:
         """Return the server."""
@@ -126,8 +129,9 @@ class Cluster:
     which could write twice.
     """
 
-    def __init__(self, seeds: Sequence[dict[str, Any]]) -> None:
-        self.address = _address(seeds)
+    def __init__(self, seeds: Sequence[dict[str, Any]], setting: str) -> None:
+        self.address = _address(seeds, setting)
+        self._setting = setting
         self._seeds = seeds
         self._client: RedisCluster | None = None
         self._looking = asyncio.Lock()
@@ -184,19 +188,20 @@ class Cluster:
 
     def _open(self, node: ClusterNode) -> Node:
         if node.name not in self._nodes:
-            self._nodes[node.name] = Node({**self._seeds[0], "host": node.host, "port": node.port})
+            options = {**self._seeds[0], "host": node.host, "port": node.port}
+            self._nodes[node.name] = Node(options, _address([options], self._setting))
         return self._nodes[node.name]
 
 
-def _address(options: Sequence[dict[str, Any]]) -> str:
+def _address(options: Sequence[dict[str, Any]], setting: str) -> str:
     """Return where servers are, and how that is known, for messages."""
     hosts = ",".join(f"{each['host']}:{each['port']}" for each in options)
     tls = " with TLS" if options[0].get("connection_class") is SSLConnection else ""
-    return f"{hosts}{tls} (STORAGE_URL)"
+    return f"{hosts}{tls} ({setting})"
 
 
-def topology(url: str, timeout_s: float) -> Topology:
-    """Return the servers that a URL names, none of them called yet.
+def topology(url: str, timeout_s: float, setting: str) -> Topology:
+    """Return the servers that the URL of a setting names, none of them called yet.
 
     `redis://`, `rediss://` (TLS) and either with `+cluster`, where several hosts may stand, with commas.
     Raises `StoreError` where it is no such URL; the message never shows it.
@@ -210,16 +215,16 @@ def topology(url: str, timeout_s: float) -> Topology:
         option = _OPTION.search(str(error))
         cause = f" ({option[0]} is no option, or cannot have this value)" if option else ""
         raise StoreError(
-            "STORAGE_URL is no URL of Redis: it is redis://[[user]:password@]host[:port][/database],"
+            f"{setting} is no URL of Redis: it is redis://[[user]:password@]host[:port][/database],"
             f" or rediss:// with TLS, or redis+cluster://{cause}."
         ) from error
     if kind == scheme:
         if len(servers) > 1:
-            raise StoreError("STORAGE_URL names several hosts, which only redis+cluster:// can have.")
-        return Single(servers[0])
+            raise StoreError(f"{setting} names several hosts, which only redis+cluster:// can have.")
+        return Single(servers[0], _address(servers, setting))
     if any(each.get("db") for each in servers):
-        raise StoreError("STORAGE_URL names a database, and a Redis Cluster has only one.")
-    return Cluster(servers)
+        raise StoreError(f"{setting} names a database, and a Redis Cluster has only one.")
+    return Cluster(servers, setting)
 
 
 def _options(start: str, rest: str, timeout_s: float) -> list[dict[str, Any]]:

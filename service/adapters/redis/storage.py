@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
+from service.adapters.redis.autopipeline import AutoPipeline
 from service.adapters.redis.connections import Wire
 from service.adapters.redis.datasets import RedisDatasets
 from service.adapters.redis.documents import RedisDocuments
@@ -48,13 +49,14 @@ class RedisStorage:
         prefix: str = "aerolite",
     ) -> None:
         self._wire = Wire(url, timeout_s * 0.8)  # the rest is for the caller's answer to get out
+        self._pipeline = AutoPipeline(self._wire)
         self._heads = Heads(self._wire, prefix)
         committer = Committer(self._wire, self._heads, clock, prefix, wait_s)
         reader = Reader(self._wire, self._heads)
         self._sweeper = Sweeper(committer, f"{prefix}:garbage")
         self._warnings: list[str] = []
         self.datasets = RedisDatasets(self._heads, reader, committer, f"{prefix}:names")
-        self.documents = RedisDocuments(self._wire, clock, prefix)
+        self.documents = RedisDocuments(self._wire, self._pipeline, clock, prefix)
 
     async def __aenter__(self) -> Self:
         """Make ready to connect; the first question does. Raises `StoreError` where the URL is none."""
@@ -64,6 +66,7 @@ class RedisStorage:
     async def __aexit__(self, *exc: object) -> None:
         """Close all connections."""
         await self._heads.aclose()
+        await self._pipeline.aclose()
         await self._wire.aclose()
 
     async def ping(self) -> None:
