@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 from rich.console import Console
 
 from service.deploy.cluster import Cluster
@@ -54,7 +55,7 @@ class RecordingProgress(ConsoleProgress):
 class Images:
     """What to run, from the environment; images that are not named are those of the overlays."""
 
-    service: str = field(default_factory=lambda: os.environ["AEROLITE_IMAGE"])
+    service: str = field(default_factory=lambda: os.environ.get("AEROLITE_IMAGE") or released_image())
     next: str = field(default_factory=lambda: os.environ.get("AEROLITE_IMAGE_NEXT", ""))
     stores: dict[str, str] = field(
         default_factory=lambda: {
@@ -63,6 +64,13 @@ class Images:
             if os.environ.get(variable)
         }
     )
+
+
+def released_image() -> str:
+    """Return the image that the overlays name."""
+    base = yaml.safe_load((MANIFESTS / "base" / "kustomization.yaml").read_text(encoding="utf-8"))
+    (image,) = base["images"]
+    return f"{image.get('newName', image['name'])}:{image['newTag']}"
 
 
 @dataclass

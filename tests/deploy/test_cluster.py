@@ -1,8 +1,8 @@
-"""Against a real cluster: the current context of KUBECONFIG, with the image AEROLITE_IMAGE in reach.
+"""Against a real cluster: the current context of KUBECONFIG, which can reach the image that the overlays name.
 
-AEROLITE_IMAGE_NEXT is the image to roll to; without it the pods are replaced by others of the same
-image. REDIS_IMAGE and POSTGRES_IMAGE take the place of the overlays' own. The namespaces `aerolite`
-and `aerolite-load` are made and deleted, so use a cluster that is for tests.
+AEROLITE_IMAGE names another; AEROLITE_IMAGE_NEXT is the one to roll to, without which the pods are replaced
+by others of the same image. REDIS_IMAGE and POSTGRES_IMAGE take the place of the overlays' own. The
+namespaces `aerolite` and `aerolite-load` are made and deleted, so use a cluster that is for tests.
 """
 
 from __future__ import annotations
