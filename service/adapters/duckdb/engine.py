@@ -42,11 +42,18 @@ class DuckdbEngine:
     """Columnar snapshots in DuckDB files, whose hot pages stay in `memory_bytes`.
 
     Files take at most `spill_bytes` of `directory` (None: the system's for temporary files). A question is
-    interrupted after `timeout_s`; exports take as long as they take.
+    interrupted after `timeout_s`; exports take as long as they take. An edit waits `idle_s` for those who
+    read what it changes.
     """
 
     def __init__(
-        self, directory: Path | None, *, memory_bytes: int, spill_bytes: int, timeout_s: float
+        self,
+        directory: Path | None,
+        *,
+        memory_bytes: int,
+        spill_bytes: int,
+        timeout_s: float,
+        idle_s: float = _IDLE_S,
     ) -> None:
         self._scratch = Scratch("aerolite-engine-", directory)
         self._stack = AsyncExitStack()
@@ -54,6 +61,7 @@ class DuckdbEngine:
         self._database = Database(
             memory_bytes=memory_bytes, temp_bytes=spill_bytes // _TEMP_SHARE, timeout_s=timeout_s
         )
+        self._idle_s = idle_s
         self._directory = Path()
         self._open = False
         self._tables: list[Table] = []
@@ -209,7 +217,7 @@ class DuckdbEngine:
         if changes and table.users:
             table.closed = True  # to newcomers, who wait for the revision that is about to come
             try:
-                async with asyncio.timeout(_IDLE_S):
+                async with asyncio.timeout(self._idle_s):
                     await table.idle.wait()
             except TimeoutError:
                 return None
