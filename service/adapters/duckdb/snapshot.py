@@ -55,7 +55,7 @@ class DuckdbSnapshot:
         async with self._database.stream() as lease:
             window = await lease.run(lambda cursor: self._placed(cursor, question, window))
             statement = relation.rows(question, window, "r", Bound())
-            await lease.run(lambda cursor: _execute(cursor, statement))
+            await lease.run(lambda cursor: self._database.execute(cursor, statement.sql, statement.values))
             size = self._batch_records()
             while rows := await lease.run(lambda cursor: cursor.fetchmany(size)):
                 yield [row[0].encode() for row in rows]
@@ -72,9 +72,9 @@ class DuckdbSnapshot:
         """Return a row per group of the matching records."""
         rows = await self._asked(
             question,
-            lambda cursor, relation: _execute(
+            lambda cursor, relation: self._rows(
                 cursor, relation.groups(question, group, measures, limit + 1, start)
-            ).fetchall(),
+            ),
         )
         relation = self._relation(question)
         shown = [(name, self._shown(relation, name)) for name in group]
@@ -91,7 +91,7 @@ class DuckdbSnapshot:
         """Return a column's values with the number of matching records."""
         rows = await self._asked(
             question,
-            lambda cursor, relation: _execute(cursor, relation.facet(question, column, limit + 1)).fetchall(),
+            lambda cursor, relation: self._rows(cursor, relation.facet(question, column, limit + 1)),
         )
         show = self._shown(self._relation(question), column)
         return [(show(value), count) for value, count in rows[:limit]], len(rows) > limit
@@ -145,13 +145,13 @@ class DuckdbSnapshot:
         # Without filters and a place all is known already.
         known = not question.filters and behind is None
         if limit is None:
-            counts = [] if known else _execute(cursor, relation.counts(question, behind)).fetchall()
+            counts = [] if known else self._rows(cursor, relation.counts(question, behind))
             count, start = self._counted(counts, window)
             return Matched(count, start, (), None, more=False)
         # Sorting drags the records along: sort without them, then fetch those that are wanted.
         direct = records and not question.order
         wider = replace(window, limit=limit + 1)
-        rows = _execute(cursor, relation.page(question, wider, records=direct, count=not known)).fetchall()
+        rows = self._rows(cursor, relation.page(question, wider, records=direct, count=not known))
         extra = 0 if known else 1 if behind is None else 2
         count, start = self._counted(rows[len(rows) - extra :], window)
         del rows[len(rows) - extra :]
@@ -175,7 +175,7 @@ class DuckdbSnapshot:
         if not wanted:
             return ()
         sql = f"SELECT rowid, r FROM {self._table.sql} WHERE rowid IN (SELECT unnest($1))"
-        found = dict(_execute(cursor, Statement(sql, [wanted])).fetchall())
+        found = dict(self._rows(cursor, Statement(sql, [wanted])))
         return [found[row].encode() for row in wanted]
 
     def _placed(self, cursor: duckdb.DuckDBPyConnection, question: Question, window: Window) -> Window:
@@ -184,13 +184,16 @@ class DuckdbSnapshot:
         if behind is None or not question.order:
             return window
         if behind.keys is None:
-            row = _execute(cursor, self._relation(question).keys_at(question, behind.position)).fetchone()
-            if row is None:
+            found = self._rows(cursor, self._relation(question).keys_at(question, behind.position))
+            if not found:
                 raise no_place()
-            return replace(window, behind=Behind(tuple(map(key_of, row)), behind.position))
+            return replace(window, behind=Behind(tuple(map(key_of, found[0])), behind.position))
         if len(behind.keys) != len(question.order):
             raise no_place()
         return window
+
+    def _rows(self, cursor: duckdb.DuckDBPyConnection, statement: Statement) -> list[tuple[Any, ...]]:
+        return self._database.execute(cursor, statement.sql, statement.values).fetchall()
 
     def _batch_records(self) -> int:
         average = self.dataset.size_bytes // max(self.dataset.count, 1)
@@ -215,7 +218,3 @@ def _as_of(kind: ColumnType, stored: Stored) -> Stored:
     if kind is ColumnType.EMPTY and stored.column.type is not kind:
         return Stored(replace(stored.column, type=kind), "CAST(NULL AS VARCHAR)")
     return stored
-
-
-def _execute(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> duckdb.DuckDBPyConnection:
-    return cursor.execute(statement.sql, statement.values)
