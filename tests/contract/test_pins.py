@@ -43,7 +43,6 @@ async def test_fifty_first_contacts_of_a_process_make_one_pin(storage: Storage, 
     assert pins == {str((await access.get(key.id)).pin)}
 
 
-@pytest.mark.timeout(300)
 async def test_fifty_first_contacts_over_three_processes_make_one_pin(
     shared_name: str, shared: ProcessBackend, clock: FakeClock
 ) -> None:

@@ -59,7 +59,6 @@ async def consistent(storage: Storage) -> list[bytes]:
     return stored
 
 
-@pytest.mark.timeout(300)
 async def test_appends_of_several_processes_lose_and_double_nothing(
     shared_name: str, shared: ProcessBackend
 ) -> None:
@@ -80,7 +79,7 @@ async def test_appends_of_several_processes_lose_and_double_nothing(
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 async def test_a_killed_appender_loses_nothing_acknowledged(shared_name: str, shared: ProcessBackend) -> None:
     """Killed at any moment, a process leaves every acknowledged append, and at most one more, whole."""
     randomness = random.Random(11)
@@ -99,7 +98,7 @@ async def test_a_killed_appender_loses_nothing_acknowledged(shared_name: str, sh
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("action", ["load", "grow"])
 async def test_a_killed_loader_leaves_no_part(
     shared_name: str, shared: ProcessBackend, action: str, clock: FakeClock

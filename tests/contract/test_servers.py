@@ -53,7 +53,7 @@ def group(writer: int, number: int) -> list[bytes]:
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 async def test_a_killed_server_keeps_what_was_acknowledged(served: ServerBackend) -> None:
     """Every acknowledged append is there, whole, once; one of unknown outcome is whole or not there."""
     randomness = random.Random(21)
@@ -80,7 +80,7 @@ async def test_a_killed_server_keeps_what_was_acknowledged(served: ServerBackend
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 async def test_a_killed_server_shows_no_part_of_a_load(served: ServerBackend) -> None:
     """After a kill the last acknowledged load is there, whole, or the one of unknown outcome after it."""
     randomness = random.Random(22)

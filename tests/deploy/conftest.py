@@ -16,12 +16,13 @@ from service.deploy.options import DeployOptions, Target
 from service.deploy.resources import Resources
 from service.deploy.rollout import RolloutState
 from service.deploy.run import deploy
+from tests.waiting import PATIENCE_S
 
 from . import overlays as made
 from .kube_api import KubeApi
 from .overlays import Overlays
 
-PATIENCE = Patience(connect_s=5, request_s=10, attempts=3, first_delay_s=0.01)
+PATIENCE = Patience(connect_s=60, request_s=60, attempts=3, first_delay_s=0.01)
 
 
 @dataclass
@@ -74,7 +75,7 @@ class Bench:
             "overlay": "small",
             "target": self.target,
             "manifests": self.overlays.directory,
-            "timeout_s": 20.0,
+            "timeout_s": PATIENCE_S,
             **options,
         }
         try:

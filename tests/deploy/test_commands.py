@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from service.deploy.commands import deploy_command, rollout_app
+from tests.waiting import patience
 
 from . import overlays as made
 from .conftest import Bench
@@ -40,7 +41,7 @@ def deploy(bench: Bench, *arguments: str) -> list[str]:
 
 async def test_a_deploy_that_works_exits_with_0(bench: Bench) -> None:
     """Each step and each Deployment's progress is a line."""
-    result = await run(bench, *deploy(bench, "--image", "aerolite:5", "--timeout", "30"))
+    result = await run(bench, *deploy(bench, "--image", "aerolite:5", "--timeout", "120"))
 
     assert result.exit_code == 0, result.output
     assert "Deployment/aerolite: rolled out" in result.stdout
@@ -129,7 +130,7 @@ async def test_an_interrupted_deploy_says_what_it_leaves(bench: Bench) -> None:
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    async with asyncio.timeout(60):
+    async with patience():
         while b"1 of 3 replicas" not in await process.stdout.readline():
             pass
     process.send_signal(signal.SIGINT)

@@ -14,6 +14,7 @@ from service.deploy.objects import Manifest, Ref
 from service.deploy.pods import new_pods, troubles
 from service.deploy.resources import Resources
 from service.deploy.rollout import RolloutState
+from tests.waiting import PATIENCE_S
 
 from . import overlays as made
 from .conftest import Bench
@@ -45,7 +46,7 @@ class Shown:
 
 
 async def wait(
-    resources: Resources, workload: Manifest, shown: Shown, timeout_s: float = 20
+    resources: Resources, workload: Manifest, shown: Shown, timeout_s: float = PATIENCE_S
 ) -> asyncio.Task[None]:
     """Start to wait, and return once the first state was shown."""
     waiting = asyncio.ensure_future(wait_for_rollouts(resources.cluster, [workload], shown, timeout_s))
@@ -112,7 +113,7 @@ async def test_an_api_server_that_does_not_tell(api: KubeApi, resources: Resourc
     api.denied.add(("watch", "pods"))
 
     with pytest.raises(ApiProblem, match="cannot watch"):
-        await wait_for_rollouts(resources.cluster, [workload], Shown(), 20)
+        await wait_for_rollouts(resources.cluster, [workload], Shown(), PATIENCE_S)
 
 
 async def test_an_api_server_that_says_nothing(api: KubeApi, resources: Resources) -> None:

@@ -11,6 +11,7 @@ from service.deploy.errors import ApiProblem, ConfigurationProblem
 from service.deploy.follow import Stalled
 from service.deploy.options import RolloutOptions
 from service.deploy.rollouts import rollout_restart, rollout_status, rollout_undo
+from tests.waiting import PATIENCE_S
 
 from . import overlays as made
 from .conftest import PATIENCE, Bench, Remembered
@@ -30,7 +31,7 @@ async def twice(bench: Bench) -> Bench:
 
 def options(bench: Bench, name: str | None = None, **others: Any) -> RolloutOptions:
     """Return options for the stand-in."""
-    return RolloutOptions(bench.target, name, **{"timeout_s": 20.0, **others})
+    return RolloutOptions(bench.target, name, **{"timeout_s": PATIENCE_S, **others})
 
 
 async def undo(bench: Bench, name: str | None = None, revision: int | None = None) -> Remembered:

@@ -13,6 +13,7 @@ from service.deploy.forward import port_forward
 from service.deploy.objects import Ref
 from service.deploy.resources import Resources
 from service.deploy.smoke import SmokeTestFailed, smoke_test
+from tests.waiting import patience, until
 
 from . import overlays as made
 from .kube_api import KubeApi
@@ -46,9 +47,7 @@ async def test_endpoints_may_come_a_moment_later(api: KubeApi, resources: Resour
     for endpoint in api.store.objects[key]["endpoints"]:
         endpoint["conditions"]["ready"] = False
     testing = asyncio.ensure_future(smoke_test(resources, "aerolite", print))
-    async with asyncio.timeout(10):
-        while not any("endpointslices" in target for _, target in api.requests):
-            await asyncio.sleep(0)
+    await until(lambda: any("endpointslices" in target for _, target in api.requests))
 
     api.store.objects[key] = ready
 
@@ -109,7 +108,7 @@ async def test_a_port_forward_ends_with_connections_open(
         writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
 
-    async with asyncio.timeout(10):
+    async with patience():
         await reader.read()
     writer.close()
 

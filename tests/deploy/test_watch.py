@@ -11,6 +11,7 @@ import pytest
 from service.deploy.errors import ApiProblem
 from service.deploy.resources import Resources, collection_path
 from service.deploy.watch import Mirror
+from tests.waiting import PATIENCE_S, patience
 
 from . import overlays as made
 from .kube_api import KubeApi
@@ -32,7 +33,7 @@ def write(api: KubeApi, **data: str) -> None:
 
 async def data_becomes(mirror: Mirror, data: dict[str, str] | None) -> None:
     """Wait until the copy has the ConfigMap with this data, or does not have it."""
-    async with asyncio.timeout(10):
+    async with patience():
         while True:
             found = mirror.objects.get("aerolite")
             if mirror.listed and (found["data"] if found else None) == data:
@@ -107,4 +108,4 @@ async def test_a_watch_that_is_forbidden(api: KubeApi, mirror: Mirror, keeping: 
     api.denied.add(("watch", "configmaps"))
 
     with pytest.raises(ApiProblem, match="cannot watch"):
-        await asyncio.wait_for(asyncio.shield(keeping), 10)
+        await asyncio.wait_for(asyncio.shield(keeping), PATIENCE_S)

@@ -44,7 +44,7 @@ class Api:
         *,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout_s: float = 30,
+        timeout_s: float = 120,
     ) -> Answer:
         """Send a request; raises `OSError` or `HTTPException` where no whole answer comes."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
@@ -78,7 +78,7 @@ class Api:
         wait_until(lambda: self.answers("/readyz"), f"{self.host}:{self.port}/readyz says 200")
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 90) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 300) -> None:
     """Wait until a condition holds; raises `AssertionError` naming what did not come true."""
     deadline = time.monotonic() + timeout_s
     while not condition():

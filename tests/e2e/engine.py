@@ -19,8 +19,8 @@ from .machine import Unfit, cache_folder
 BRIDGE = "aerolite-e2e"
 BRIDGE_ADDRESS = "198.18.0.1/24"
 NETWORK_POOL = "base=198.19.0.0/16,size=24"
-START_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 60
+START_TIMEOUT_S = 180
+STOP_TIMEOUT_S = 180
 
 
 class CommandFailed(AssertionError):
@@ -39,14 +39,14 @@ class Engine:
             "DOCKER_BUILDKIT": "0",
         }
 
-    def docker(self, *arguments: str, timeout_s: float = 120, input_text: str | None = None) -> str:
+    def docker(self, *arguments: str, timeout_s: float = 300, input_text: str | None = None) -> str:
         """Run `docker ARGUMENTS` and return its output, stripped; raises `CommandFailed`."""
         return self.run("docker", *arguments, timeout_s=timeout_s, input_text=input_text)
 
     def run(
         self,
         *command: str,
-        timeout_s: float = 120,
+        timeout_s: float = 300,
         input_text: str | None = None,
         extra_environment: dict[str, str] | None = None,
         folder: Path | None = None,
@@ -81,7 +81,7 @@ class Engine:
     def is_up(self) -> bool:
         """Whether the engine answers."""
         try:
-            self.docker("version", "--format", "{{.Server.Version}}", timeout_s=10)
+            self.docker("version", "--format", "{{.Server.Version}}", timeout_s=60)
         except (CommandFailed, subprocess.TimeoutExpired):
             return False
         return True

@@ -15,7 +15,7 @@ from typing import Self
 from .client import FIRST_CONTRACT, NEWEST_CONTRACT
 
 CLIENTS = 40
-TIMEOUT_S = 15
+TIMEOUT_S = 60
 APPEND_EVERY = 10
 
 

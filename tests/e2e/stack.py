@@ -12,7 +12,7 @@ from .client import Api, free_port
 from .engine import Engine
 from .machine import PROJECT, compose_command
 
-COMPOSE_TIMEOUT_S = 240
+COMPOSE_TIMEOUT_S = 600
 
 
 class Stack:

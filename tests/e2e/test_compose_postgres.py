@@ -14,7 +14,7 @@ from .datasets import expected, load, stored
 from .engine import Engine
 from .stack import Stack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 LASTING = ["api-postgres", "postgres", "redis", "worker-postgres"]
 

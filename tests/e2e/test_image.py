@@ -18,7 +18,7 @@ from .datasets import expected, load, stored
 from .engine import CommandFailed, Engine
 from .machine import PROJECT
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 ADDED_LIMIT_BYTES = 250 * 10**6
 """Most that the image may add to its base: what the lock names takes 180 MB of it."""

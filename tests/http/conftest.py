@@ -28,6 +28,9 @@ TODAY = datetime(2026, 12, 1, 12, tzinfo=UTC)
 NEWEST = {"API-Version": "2026-11-20"}
 SECOND = {"API-Version": "2023-09-01"}
 
+PATIENT = {"sqlite": "sqlite", "postgresql": "postgres"}
+"""By scheme, the backend that opens a storage which waits for a slow machine, too."""
+
 
 @pytest.fixture
 def clock() -> FakeClock:
@@ -51,6 +54,10 @@ def make_container(clock: FakeClock, storage_url: str, tmp_path: Path) -> Callab
         container.clock.override(providers.Object(clock))
         # Not the released ones: who writes a contract tries it before it is locked.
         container.registry.override(providers.Singleton(registered))
+        url = container.settings().storage_url
+        if url.scheme in PATIENT:
+            connect = BACKENDS[PATIENT[url.scheme]].connect
+            container.storage.override(providers.Singleton(connect, str(url.path or url.text), clock))
         return container
 
     return make

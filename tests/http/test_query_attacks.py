@@ -128,6 +128,7 @@ async def test_200_at_once_are_served_or_told_to_come_back(make_api: MakeApi) ->
         work = asyncio.gather(*map(own, range(200)))
         while not work.done():
             await another(api)
+            await asyncio.sleep(0.02)
         assert await work == [[{"a": number}] for number in range(200)]
 
 
@@ -139,6 +140,7 @@ async def test_200_endless_ones_at_once_have_their_places_or_are_told_to_come_ba
         async with patience():
             while sum(task.done() for task in work) < 198:
                 await another(api)
+                await asyncio.sleep(0.02)
         told = [task.result() for task in work if task.done()]
         running = [task for task in work if not task.done()]
         assert {(status, retry_after) for status, retry_after, _ in told} == {(503, "1")}

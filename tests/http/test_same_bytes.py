@@ -59,7 +59,7 @@ def _life(contract: str) -> list[Case]:
     return steps
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "memory"])
 async def test_every_backend_answers_with_the_same_bytes(on_backend: OnBackend, backend: str) -> None:
     """Several hundred requests, errors too, are answered as the memory backend answers them."""

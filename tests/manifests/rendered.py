@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 OVERLAYS = sorted(path.parent.name for path in MANIFESTS.glob("overlays/*/kustomization.yaml"))
 NAMESPACE = "aerolite"
-RENDER_TIMEOUT_S = 60
+RENDER_TIMEOUT_S = 300
 
 Object = dict[str, Any]
 

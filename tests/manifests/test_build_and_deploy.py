@@ -40,7 +40,7 @@ class Run:
             [SCRIPT, *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
             env={
                 **defaults,

@@ -13,7 +13,7 @@ import pytest
 
 from .rendered import ROOT, Overlay
 
-TIMEOUT_S = 110
+TIMEOUT_S = 500
 EXCUSES = {
     "CKV_K8S_15": (
         {"aerolite", "aerolite-worker", "aerolite-redis", "aerolite-postgres", "aerolite-debug"},

@@ -21,7 +21,7 @@ def hadolint(path: Path) -> str:
         [Path(sys.executable).with_name("hadolint"), "--no-color", path],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return run.stdout + run.stderr
@@ -33,7 +33,7 @@ def checked(path: Path) -> subprocess.CompletedProcess[str]:
         [checkov(), "--skip-download", "--framework", "dockerfile", "--compact", "--file", path],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
 

@@ -43,7 +43,7 @@ def shellcheck(script: str) -> str:
         input=script,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return run.stdout + run.stderr
@@ -63,7 +63,7 @@ def test_the_workflow_is_one_that_github_accepts() -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr

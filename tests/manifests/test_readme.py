@@ -47,7 +47,7 @@ def test_its_commands_make_the_secrets_that_deploy_would(tmp_path: Path) -> None
         ["bash", "-euo", "pipefail", "-c", script],
         env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(calls)},
         check=True,
-        timeout=60,
+        timeout=300,
     )
     made = dict(line.split(maxsplit=1) for line in calls.read_text(encoding="utf-8").splitlines())
     recipes = load_recipes(MANIFESTS / "secrets.yaml")

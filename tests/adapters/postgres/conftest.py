@@ -9,6 +9,7 @@ import pytest
 from service.adapters.postgres import PostgresStorage
 from tests.clocks import FakeClock
 from tests.servers.postgres import PostgresServer, run_postgres
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +35,6 @@ async def url(server: PostgresServer) -> AsyncIterator[str]:
 @pytest.fixture
 async def storage(url: str) -> AsyncIterator[PostgresStorage]:
     """Give a replica on it."""
-    async with PostgresStorage(url, clock=FakeClock()) as opened:
+    async with PostgresStorage(url, clock=FakeClock(), timeout_s=PATIENCE_S) as opened:
         await opened.ping()
         yield opened

@@ -14,6 +14,7 @@ from service.domain.errors import StoreError, StoreUnavailable
 from tests.clocks import FakeClock
 from tests.servers.postgres import PASSWORD, USER, PostgresServer
 from tests.servers.tls import as_postgres, tls_front
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
 
@@ -56,7 +57,7 @@ async def test_tls_is_spoken_and_checked(server: PostgresServer) -> None:
     """A certificate that is trusted is taken; one that is not is told as that, and may be another tomorrow."""
     with tls_front(server.port, as_postgres) as (port, certificate):
         url = f"postgresql://{USER}:{PASSWORD}@localhost:{port}/postgres?sslmode=verify-full&sslrootcert="
-        async with PostgresStorage(f"{url}{certificate}", clock=FakeClock()) as storage:
+        async with PostgresStorage(f"{url}{certificate}", clock=FakeClock(), timeout_s=PATIENCE_S) as storage:
             await storage.ping()
         with tls_front(server.port) as (_, another):
             error = await refusal(f"{url}{another}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncpg
@@ -15,12 +15,25 @@ from service.domain.records import Batch
 from service.ports.storage import AlreadyCommitted, Guard, Idempotency
 from tests.clocks import FakeClock
 from tests.contract.steps import SCHEMA, append, everything, load, records
+from tests.contract.test_failures import works
 from tests.servers.postgres import PostgresServer
+from tests.waiting import patience
 
 from .proxy import Cut, proxied
 
-ANSWER_S = 3.0
-"""The two seconds of the port, and one for a busy machine."""
+ANSWER_S = 4.0
+"""What says nothing for so long counts as gone: long enough for a slow machine to say something."""
+
+HANGING_S = 30.0
+"""An answer that is this late has waited for something else."""
+
+
+@pytest.fixture
+async def storage(url: str) -> AsyncIterator[PostgresStorage]:
+    """Give a replica that does not wait for ever."""
+    async with PostgresStorage(url, clock=FakeClock(), timeout_s=ANSWER_S) as opened:
+        await works(opened)
+        yield opened
 
 
 async def terminate_all(url: str) -> None:
@@ -38,7 +51,7 @@ async def test_connections_that_the_server_closed_are_made_anew(storage: Postgre
     await load(storage, records(range(3)))
     await asyncio.gather(*(storage.datasets.slice("d", limit=1) for _ in range(8)))
     await terminate_all(url)
-    async with asyncio.timeout(5):
+    async with patience():
         while True:  # until the news has come
             try:
                 await storage.datasets.dataset("d")
@@ -58,22 +71,21 @@ async def test_a_write_that_is_only_slow_is_not_given_up(storage: PostgresStorag
     await transaction.start()
     await connection.execute("SELECT FROM aerolite.datasets WHERE name = 'd' FOR UPDATE")
     waiting = asyncio.create_task(append(storage, records([1])))
-    done, _ = await asyncio.wait([waiting], timeout=3)
+    done, _ = await asyncio.wait([waiting], timeout=ANSWER_S + 1)
     assert not done
     await transaction.rollback()
     await connection.close()
     assert (await waiting).added == 1
 
 
-async def test_all_who_wait_are_told_in_time(storage: PostgresStorage, server: PostgresServer) -> None:
+async def test_all_who_wait_are_told(storage: PostgresStorage, server: PostgresServer) -> None:
     """Many more calls than there are connections: none waits for the time-outs of others."""
     await load(storage, records(range(3)))
-    start = time.monotonic()
     with server.paused():
         calls = [storage.datasets.slice("d", limit=1) for _ in range(50)]
         looks = [storage.datasets.dataset("d") for _ in range(50)]
-        outcomes = await asyncio.gather(*calls, *looks, return_exceptions=True)
-    assert time.monotonic() - start < ANSWER_S
+        async with asyncio.timeout(HANGING_S):
+            outcomes = await asyncio.gather(*calls, *looks, return_exceptions=True)
     assert {type(one) for one in outcomes} == {StoreUnavailable}
 
 
@@ -94,7 +106,7 @@ async def test_a_copy_that_waits_for_a_server_that_restarted_ends(
             await adding
         with pytest.raises(StoreUnavailable):
             await writer.commit(SCHEMA)
-    async with asyncio.timeout(20):
+    async with patience():
         while True:
             try:
                 assert await everything(storage) == records([0])
@@ -105,19 +117,18 @@ async def test_a_copy_that_waits_for_a_server_that_restarted_ends(
 
 @pytest.mark.parametrize("cut", Cut)
 async def test_a_connection_lost_in_a_commit_is_told_and_settled(url: str, cut: Cut) -> None:
-    """The outcome is unknown, in time; the same Idempotency-Key finds it, or makes the commit."""
+    """The outcome is unknown; the same Idempotency-Key finds it, or makes the commit."""
     clock = FakeClock()
     once = Guard(idempotency=Idempotency("k", "f", clock.now() + timedelta(days=1)))
     async with (
         proxied(url) as (proxy, address),
-        PostgresStorage(address, clock=clock) as storage,
+        PostgresStorage(address, clock=clock, timeout_s=ANSWER_S) as storage,
     ):
         await load(storage, records([0]))
         proxy.cut = cut
-        start = time.monotonic()
-        with pytest.raises(OutcomeUnknown, match="Idempotency-Key"):
-            await append(storage, records([1]), guard=once)
-        assert time.monotonic() - start < ANSWER_S
+        async with asyncio.timeout(HANGING_S):
+            with pytest.raises(OutcomeUnknown, match="Idempotency-Key"):
+                await append(storage, records([1]), guard=once)
         proxy.cut = None
         if cut is Cut.AFTER:
             with pytest.raises(AlreadyCommitted) as caught:
@@ -132,7 +143,7 @@ async def test_a_connection_lost_before_a_commit_has_written_nothing(url: str) -
     """Then the store was unavailable, which is no doubt."""
     async with (
         proxied(url) as (proxy, address),
-        PostgresStorage(address, clock=FakeClock()) as storage,
+        PostgresStorage(address, clock=FakeClock(), timeout_s=ANSWER_S) as storage,
     ):
         await load(storage, records([0]))
         for cut in (Cut.BEFORE, Cut.AFTER):
@@ -145,7 +156,7 @@ async def test_a_connection_lost_before_a_commit_has_written_nothing(url: str) -
 
 async def test_snapshots_leave_room_for_pages(url: str) -> None:
     """Who holds all snapshots there may be keeps others from theirs, not from reading and writing."""
-    async with PostgresStorage(url, clock=FakeClock(), pool_size=1) as storage:
+    async with PostgresStorage(url, clock=FakeClock(), pool_size=1, timeout_s=ANSWER_S) as storage:
         await load(storage, records(range(3)))
         async with storage.datasets.snapshot("d"), storage.datasets.snapshot("d"):
             with pytest.raises(Busy, match="in use"):
@@ -158,7 +169,7 @@ async def test_snapshots_leave_room_for_pages(url: str) -> None:
 
 async def test_leaving_tells_who_waits(url: str, server: PostgresServer) -> None:
     """A storage that is closed while calls wait for a silent server does not leave them waiting."""
-    async with PostgresStorage(url, clock=FakeClock()) as storage:
+    async with PostgresStorage(url, clock=FakeClock(), timeout_s=ANSWER_S) as storage:
         await load(storage, records([0]))
         with server.paused():
             looking = [asyncio.create_task(storage.datasets.dataset("d")) for _ in range(3)]

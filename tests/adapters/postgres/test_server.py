@@ -16,6 +16,7 @@ from service.domain.records import Batch
 from tests.clocks import FakeClock
 from tests.contract.steps import append, everything, keyed, load, records
 from tests.servers.postgres import PostgresServer, postgres_server
+from tests.waiting import PATIENCE_S
 
 
 async def run(url: str, statement: str) -> list[tuple[object, ...]]:
@@ -51,7 +52,7 @@ async def test_a_server_that_forgets_is_warned_about() -> None:
     """Settings that a session cannot change, and that cost records, are told after the first contact."""
     async with (
         postgres_server({"fsync": "off", "full_page_writes": "off"}) as server,
-        PostgresStorage(server.url, clock=FakeClock()) as storage,
+        PostgresStorage(server.url, clock=FakeClock(), timeout_s=PATIENCE_S) as storage,
     ):
         assert storage.warnings() == ()
         await storage.ping()
@@ -67,7 +68,7 @@ async def test_what_is_acknowledged_survives_where_commits_are_asynchronous() ->
     lazy = {"synchronous_commit": "off", "wal_writer_delay": "10s"}
     async with (
         postgres_server(lazy) as server,
-        PostgresStorage(server.url, clock=FakeClock()) as storage,
+        PostgresStorage(server.url, clock=FakeClock(), timeout_s=PATIENCE_S) as storage,
     ):
         await load(storage, records([0]))
         for number in range(1, 6):
@@ -75,7 +76,7 @@ async def test_what_is_acknowledged_survives_where_commits_are_asynchronous() ->
         await storage.documents.create("key", "k", {"n": 1})
         server.kill()
         server.start()
-        async with PostgresStorage(server.url, clock=FakeClock()) as after:
+        async with PostgresStorage(server.url, clock=FakeClock(), timeout_s=PATIENCE_S) as after:
             assert await everything(after) == records(range(6))
             assert await after.documents.get("key", "k") is not None
 
@@ -84,14 +85,14 @@ async def test_a_read_only_server_is_told(server: PostgresServer, url: str) -> N
     """A standby or a server that refuses writes is not ready, whether the tables are there or not."""
     name = url.rpartition("/")[2]
     await server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    async with PostgresStorage(url, clock=FakeClock()) as storage:
+    async with PostgresStorage(url, clock=FakeClock(), timeout_s=PATIENCE_S) as storage:
         with pytest.raises(StoreUnavailable, match=r"is read-only \(a standby\?\)"):
             await storage.ping()
     await server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
-    async with PostgresStorage(url, clock=FakeClock()) as storage:
+    async with PostgresStorage(url, clock=FakeClock(), timeout_s=PATIENCE_S) as storage:
         await load(storage, records([0]))
     await server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    async with PostgresStorage(url, clock=FakeClock()) as storage:
+    async with PostgresStorage(url, clock=FakeClock(), timeout_s=PATIENCE_S) as storage:
         with pytest.raises(StoreUnavailable, match=r"is read-only \(a standby\?\)"):
             await storage.ping()
         with pytest.raises(StoreUnavailable, match=r"is read-only \(a standby\?\)"):
@@ -101,7 +102,7 @@ async def test_a_read_only_server_is_told(server: PostgresServer, url: str) -> N
 
 async def test_processes_that_start_at_once_make_the_tables_once(url: str) -> None:
     """Each waits for the one that makes them; none fails."""
-    storages = [PostgresStorage(url, clock=FakeClock()) for _ in range(6)]
+    storages = [PostgresStorage(url, clock=FakeClock(), timeout_s=PATIENCE_S) for _ in range(6)]
     for storage in storages:
         await storage.__aenter__()
     await asyncio.gather(*(storage.ping() for storage in storages))
@@ -125,7 +126,7 @@ async def test_a_migration_that_fails_leaves_nothing(url: str) -> None:
     """Where something is in the way, all of it is undone, and works once it is gone."""
     await run(url, "CREATE SCHEMA aerolite")
     await run(url, "CREATE TABLE aerolite.records ()")
-    async with PostgresStorage(url, clock=FakeClock()) as storage:
+    async with PostgresStorage(url, clock=FakeClock(), timeout_s=PATIENCE_S) as storage:
         with pytest.raises(Exception, match="already exists"):
             await storage.ping()
         tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'aerolite'"
@@ -159,7 +160,7 @@ async def test_questions_that_come_together_are_one_lookup() -> None:
     """A hundred requests at once cost two lookups at most: the one under way, and the one for all others."""
     async with (
         postgres_server({"log_statement": "all"}) as server,
-        PostgresStorage(server.url, clock=FakeClock()) as storage,
+        PostgresStorage(server.url, clock=FakeClock(), timeout_s=PATIENCE_S) as storage,
     ):
         await load(storage, keyed(range(3)))
         await storage.datasets.dataset("d")

@@ -10,6 +10,7 @@ from service.adapters.redis import RedisStorage
 from tests.clocks import FakeClock
 from tests.servers import Servers
 from tests.servers.redis import RedisCluster, RedisServer, durable_cluster, durable_redis
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -35,5 +36,5 @@ def cluster(servers: Servers) -> Iterator[RedisCluster]:
 @pytest.fixture
 async def storage(server: RedisServer, clock: FakeClock) -> AsyncIterator[RedisStorage]:
     """Give a replica on the server."""
-    async with RedisStorage(server.url, clock=clock) as opened:
+    async with RedisStorage(server.url, clock=clock, timeout_s=PATIENCE_S) as opened:
         yield opened

@@ -9,6 +9,7 @@ from typing import Any
 
 from service.domain.records import Batch
 from tests.servers.redis import RedisServer
+from tests.waiting import patience
 
 META = "aerolite:{d}:meta"
 
@@ -27,7 +28,7 @@ def body_of(server: RedisServer) -> str:
 
 async def until(holds: Callable[[], Any]) -> None:
     """Wait until something holds."""
-    async with asyncio.timeout(20):
+    async with patience():
         while not holds():
             await asyncio.sleep(0)
 
@@ -35,7 +36,7 @@ async def until(holds: Callable[[], Any]) -> None:
 @contextmanager
 def leased(server: RedisServer) -> Iterator[None]:
     """Hold the lease, as a large append of another process does."""
-    server.execute("SET", "aerolite:{d}:lease", "another", "PX", 60_000)
+    server.execute("SET", "aerolite:{d}:lease", "another", "PX", 3_600_000)
     yield
     server.execute("DEL", "aerolite:{d}:lease")
 

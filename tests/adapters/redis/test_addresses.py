@@ -12,6 +12,7 @@ from tests.clocks import FakeClock
 from tests.contract.steps import everything, keyed, load, records
 from tests.servers.redis import PASSWORD, RedisServer
 from tests.servers.tls import tls_front
+from tests.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ from tests.servers.tls import tls_front
 async def test_a_wrong_url_is_refused_on_entering(url: str, clock: FakeClock) -> None:
     """Waiting cannot help: it raises at once, names the setting, and never shows the password."""
     with pytest.raises(StoreError, match="STORAGE_URL") as caught:
-        async with RedisStorage(url, clock=clock):
+        async with RedisStorage(url, clock=clock, timeout_s=PATIENCE_S):
             pytest.fail("entering should have raised")
     assert type(caught.value) is StoreError
     assert PASSWORD not in str(caught.value)
@@ -59,7 +60,9 @@ async def test_a_server_that_refuses_is_told_with_its_cause(
     """Entering waits for the server; then the answer names setting, server and cause, not the password."""
     url = change(server.url)
     assert url != server.url
-    async with RedisStorage(url, clock=clock, timeout_s=0.5) as storage:
+    # Only who is spoken to in a language that he does not know never answers.
+    timeout_s = 0.5 if "with TLS" in cause else PATIENCE_S
+    async with RedisStorage(url, clock=clock, timeout_s=timeout_s) as storage:
         for call in (storage.ping, storage.datasets.datasets):
             with pytest.raises(StoreUnavailable, match=cause) as caught:
                 await call()
@@ -79,19 +82,20 @@ async def test_tls_is_spoken_and_checked(server: RedisServer, clock: FakeClock) 
     with tls_front(server.port) as (port, certificate):
         address = f":{PASSWORD}@localhost:{port}/0"
         trusted = f"rediss://{address}?ssl_ca_certs={certificate}"
-        async with RedisStorage(trusted, clock=clock) as storage:
+        async with RedisStorage(trusted, clock=clock, timeout_s=PATIENCE_S) as storage:
             await storage.ping()
             await load(storage, keyed(range(3)))
             assert await everything(storage) == records(range(3))
-        for url, cause in (
-            (f"rediss://{address}", "certificate"),
+        for url, cause, timeout_s in (
+            (f"rediss://{address}", "certificate", PATIENCE_S),
             (
                 f"rediss://{address}?ssl_ca_certs=/absent.pem",
                 "file that the URL names cannot be read: No such",
+                PATIENCE_S,
             ),
-            (f"redis://{address}", "does not answer"),
+            (f"redis://{address}", "does not answer", 0.5),
         ):
-            async with RedisStorage(url, clock=clock, timeout_s=0.5) as storage:
+            async with RedisStorage(url, clock=clock, timeout_s=timeout_s) as storage:
                 with pytest.raises(StoreUnavailable, match=cause):
                     await storage.ping()
 
@@ -101,12 +105,14 @@ async def test_a_user_without_config_is_enough(server: RedisServer, clock: FakeC
     server.execute(
         *("ACL", "SETUSER", "limited", "reset", "on", ">pass", "~aerolite:*", "+@all", "-config", "-info")
     )
-    async with RedisStorage(server.url.replace(f":{PASSWORD}", "limited:pass"), clock=clock) as storage:
+    async with RedisStorage(
+        server.url.replace(f":{PASSWORD}", "limited:pass"), clock=clock, timeout_s=PATIENCE_S
+    ) as storage:
         await storage.ping()
         assert storage.warnings() == ()
         await load(storage, keyed(range(3)))
         assert await everything(storage) == records(range(3))
     url = server.url.replace(f":{PASSWORD}", "limited:pass")
-    async with RedisStorage(url, clock=clock, prefix="other") as storage:
+    async with RedisStorage(url, clock=clock, timeout_s=PATIENCE_S, prefix="other") as storage:
         with pytest.raises(StoreUnavailable, match="does not allow the user"):
             await load(storage, records([1]))

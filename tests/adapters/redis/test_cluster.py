@@ -13,13 +13,15 @@ from service.domain.errors import StoreError, StoreUnavailable
 from tests.adapters.redis.laid import fill
 from tests.clocks import FakeClock
 from tests.contract.steps import append, everything, keyed, load, record, records
+from tests.contract.test_failures import works
 from tests.servers.redis import PASSWORD, RedisCluster, RedisServer
+from tests.waiting import PATIENCE_S
 
 
 async def test_a_node_of_a_cluster_is_not_used_alone(cluster: RedisCluster, clock: FakeClock) -> None:
     """A node would answer for a third of the names: ping says that the URL must be another."""
     url = cluster.nodes[0].url
-    async with RedisStorage(url, clock=clock) as storage:
+    async with RedisStorage(url, clock=clock, timeout_s=PATIENCE_S) as storage:
         with pytest.raises(StoreError, match=r"must be redis\+cluster://"):
             await storage.ping()
         outcomes = await asyncio.gather(
@@ -32,7 +34,7 @@ async def test_any_node_leads_to_the_cluster(cluster: RedisCluster, clock: FakeC
     """Of several hosts in the URL one that answers is enough, and a database 0 does no harm."""
     alive = cluster.nodes[2].port
     url = f"redis+cluster://:{PASSWORD}@127.0.0.1:1,127.0.0.1:{alive}/0"
-    async with RedisStorage(url, clock=clock) as storage:
+    async with RedisStorage(url, clock=clock, timeout_s=PATIENCE_S) as storage:
         await storage.ping()
         for number in range(9):
             await load(storage, records([number]), name=f"d{number}")
@@ -65,7 +67,7 @@ def _serves(node: RedisServer, slot: int) -> bool:
 
 async def test_a_slot_that_moves_is_followed(cluster: RedisCluster, clock: FakeClock) -> None:
     """While a dataset is handed over it is unavailable; then every replica finds it at its new node."""
-    async with RedisStorage(cluster.url, clock=clock) as storage:
+    async with RedisStorage(cluster.url, clock=clock, timeout_s=PATIENCE_S) as storage:
         await load(storage, keyed(range(600)))
         steps = hand_over(cluster, "d")
         assert next(steps) == "on its way"
@@ -84,15 +86,20 @@ async def test_a_slot_that_moves_is_followed(cluster: RedisCluster, clock: FakeC
 async def test_a_cluster_with_a_node_down_serves_the_rest(clock: FakeClock, cluster: RedisCluster) -> None:
     """Datasets of the nodes that are there go on where the cluster allows it; the others are unavailable."""
     names = [f"d{number}" for number in range(12)]
-    async with RedisStorage(cluster.url, clock=clock, timeout_s=1) as storage:
+    async with (
+        RedisStorage(cluster.url, clock=clock, timeout_s=PATIENCE_S) as storage,
+        RedisStorage(cluster.url, clock=clock, timeout_s=1) as hurried,
+    ):
         for name in names:
             await load(storage, records([1]), name=name)
+        await works(hurried)
         with cluster.nodes[1].paused():
             outcomes = await asyncio.gather(
-                *(storage.datasets.dataset(name) for name in names), return_exceptions=True
+                *(hurried.datasets.dataset(name) for name in names), return_exceptions=True
             )
             assert any(isinstance(one, StoreUnavailable) for one in outcomes)
             with pytest.raises(StoreUnavailable):
-                await storage.ping()
+                await hurried.ping()
+        await works(hurried)
         found = [await storage.datasets.dataset(name) for name in names]
         assert all(one is not None for one in found)

@@ -11,6 +11,7 @@ from tests.adapters.redis.laid import META
 from tests.clocks import FakeClock
 from tests.contract.steps import load, records
 from tests.servers.redis import RedisServer
+from tests.waiting import PATIENCE_S
 
 
 async def test_one_question_serves_all_who_wait(storage: RedisStorage, server: RedisServer) -> None:
@@ -40,7 +41,7 @@ async def test_a_caller_that_goes_away_takes_nobody_along(storage: RedisStorage)
 
 async def test_closing_ends_what_is_being_asked(server: RedisServer, clock: FakeClock) -> None:
     """Nobody waits for a storage that is closed."""
-    async with RedisStorage(server.url, clock=clock) as storage:
+    async with RedisStorage(server.url, clock=clock, timeout_s=PATIENCE_S) as storage:
         await storage.ping()
         task = asyncio.create_task(storage.datasets.dataset("d"))
         await asyncio.sleep(0)

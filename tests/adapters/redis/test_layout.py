@@ -10,6 +10,7 @@ from tests.adapters.redis.laid import fill
 from tests.clocks import FakeClock
 from tests.contract.steps import append, everything, load, records
 from tests.servers.redis import RedisServer
+from tests.waiting import PATIENCE_S
 
 
 async def test_everything_of_a_dataset_is_in_one_slot(
@@ -35,8 +36,8 @@ async def test_everything_of_a_dataset_is_in_one_slot(
 async def test_prefixes_keep_services_apart(server: RedisServer, clock: FakeClock) -> None:
     """Two services with prefixes of their own share a database and see nothing of each other."""
     async with (
-        RedisStorage(server.url, clock=clock, prefix="one") as one,
-        RedisStorage(server.url, clock=clock, prefix="two") as two,
+        RedisStorage(server.url, clock=clock, timeout_s=PATIENCE_S, prefix="one") as one,
+        RedisStorage(server.url, clock=clock, timeout_s=PATIENCE_S, prefix="two") as two,
     ):
         await load(one, records([1]))
         await one.documents.create("key", "a", {})
@@ -53,6 +54,6 @@ async def test_a_lost_catalogue_comes_back(
     server.execute("DEL", "aerolite:names")
     assert await everything(storage) == records([1])
     assert await storage.datasets.datasets() == []
-    async with RedisStorage(server.url, clock=clock) as restarted:
+    async with RedisStorage(server.url, clock=clock, timeout_s=PATIENCE_S) as restarted:
         await append(restarted, records([2]))
         assert [one.count for one in await restarted.datasets.datasets()] == [2]

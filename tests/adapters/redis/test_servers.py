@@ -11,6 +11,7 @@ from service.domain.errors import OutcomeUnknown, StoreError, StoreUnavailable
 from tests.clocks import FakeClock
 from tests.contract.steps import append, everything, keyed, load, records
 from tests.servers.redis import PASSWORD, RedisServer, redis_server
+from tests.waiting import PATIENCE_S, patience
 
 
 async def test_what_is_missing_for_durability_is_warned_of(server: RedisServer, clock: FakeClock) -> None:
@@ -22,7 +23,7 @@ async def test_what_is_missing_for_durability_is_warned_of(server: RedisServer, 
         ({"maxmemory-policy": "allkeys-lru"}, ["maxmemory-policy"]),
         ({"appendonly": "no", "maxmemory-policy": "volatile-ttl"}, ["appendonly", "maxmemory-policy"]),
     ]
-    async with RedisStorage(server.url, clock=clock) as storage:
+    async with RedisStorage(server.url, clock=clock, timeout_s=PATIENCE_S) as storage:
         assert storage.warnings() == ()
         for settings, words in cases:
             for name, value in settings.items():
@@ -60,13 +61,14 @@ async def test_a_read_only_replica_refuses_writes(storage: RedisStorage, server:
 
 
 async def test_a_commit_that_was_sent_and_not_answered_is_unknown(
-    storage: RedisStorage, server: RedisServer
+    storage: RedisStorage, server: RedisServer, clock: FakeClock
 ) -> None:
     """On a connection that stands the write may be heard: its outcome is unknown, not refused."""
-    await storage.documents.create("job", "a", {})
-    with server.paused(), pytest.raises(OutcomeUnknown, match="whole or not there"):
-        await storage.documents.create("job", "b", {})
-    async with asyncio.timeout(5):
+    async with RedisStorage(server.url, clock=clock, timeout_s=2) as hurried:
+        await hurried.documents.create("job", "a", {})
+        with server.paused(), pytest.raises(OutcomeUnknown, match="whole or not there"):
+            await hurried.documents.create("job", "b", {})
+    async with patience():
         while await storage.documents.get("job", "b") is None:
             await asyncio.sleep(0.01)
 
@@ -98,7 +100,7 @@ async def test_a_server_that_lost_its_data_is_believed(
     server.execute("FLUSHALL")
     assert await storage.datasets.dataset("d") is None
     clock.move(hours=1)
-    async with RedisStorage(server.url, clock=clock) as other:
+    async with RedisStorage(server.url, clock=clock, timeout_s=PATIENCE_S) as other:
         second = await load(other, records([2, 3]))
     assert second.dataset.revision == first.dataset.revision
     assert await storage.datasets.dataset("d") == second.dataset
@@ -108,7 +110,7 @@ async def test_a_server_that_lost_its_data_is_believed(
 async def test_a_server_without_a_log_loses_only_what_it_did_not_write(clock: FakeClock) -> None:
     """A server that keeps nothing comes back empty, and everything goes on from there."""
     with redis_server() as server:
-        async with RedisStorage(server.url, clock=clock) as storage:
+        async with RedisStorage(server.url, clock=clock, timeout_s=PATIENCE_S) as storage:
             await load(storage, records([1]))
             server.kill()
             with pytest.raises(StoreUnavailable):

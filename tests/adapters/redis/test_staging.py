@@ -17,6 +17,7 @@ from tests.adapters.redis.laid import META, body_of, fill, until
 from tests.clocks import FakeClock
 from tests.contract.steps import KEYED, append, everything, keyed, load, records
 from tests.servers.redis import RedisServer
+from tests.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize("on_conflict", list(OnConflict))
@@ -132,7 +133,7 @@ async def test_a_load_whose_stage_was_swept_commits_nothing(
         async with storage.datasets.replace("d") as writer:
             await writer.add(fill(0, 3000))
             clock.move(hours=1)
-            async with RedisStorage(server.url, clock=clock) as other:
+            async with RedisStorage(server.url, clock=clock, timeout_s=PATIENCE_S) as other:
                 assert await other.sweep(clock.now()) >= 1
             with pytest.raises(StoreUnavailable, match="stood still"):  # noqa: PT012 - by one of them
                 if adds:

@@ -39,7 +39,7 @@ from service.adapters.sqlite_child.views import Stale
 from service.domain.errors import OutcomeUnknown, QueryFailed, StoreError, WriteRefused
 from tests.contract.sql.databases import SQLITE
 
-LIMITS = Limits(timeout_s=5.0, max_rows=3, max_bytes=1000, heap_bytes=256 << 20, file_bytes=1 << 30)
+LIMITS = Limits(timeout_s=60.0, max_rows=3, max_bytes=1000, heap_bytes=256 << 20, file_bytes=1 << 30)
 SLOW = {
     "a needle that cannot be interrupted",
     "a text that cannot be interrupted",

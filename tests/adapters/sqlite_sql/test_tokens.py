@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from contextlib import closing
 
 import pytest
@@ -59,10 +58,8 @@ def test_no_character_is_lost(sql: str) -> None:
 
 @pytest.mark.parametrize("character", ["'", '"', "`", "[", "(", "/*", "x'", "-"])
 def test_a_mebibyte_of_what_is_not_closed_costs_no_time(character: str) -> None:
-    """Nothing is scanned twice."""
-    began = time.process_time()
-    assert sum(1 for _ in tokens(character * (1 << 20))) >= 0
-    assert time.process_time() - began < 10
+    """Nothing is scanned twice: what takes the square of the length would not end while anybody waits."""
+    assert sum(len(token.text) for token in tokens(character * (1 << 20))) <= len(character) << 20
 
 
 @pytest.mark.parametrize(

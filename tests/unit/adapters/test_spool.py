@@ -33,6 +33,7 @@ from service.domain.errors import (
     UnsupportedMedia,
 )
 from service.ports.spool import Spool, Upload
+from tests.waiting import until
 
 TEXT = b"name,id\nAachen,1\n" * 100
 MIB = 1 << 20
@@ -294,9 +295,7 @@ async def test_a_cancelled_upload_takes_the_file_along(tmp_path: Path) -> None:
         task.cancel()
         await asyncio.sleep(0)
     assert task.cancelled()
-    async with asyncio.timeout(10):
-        while list(tmp_path.iterdir()):
-            await asyncio.sleep(0.001)
+    await until(lambda: not list(tmp_path.iterdir()))
 
 
 def test_a_thread_that_comes_late_makes_no_file(tmp_path: Path) -> None:

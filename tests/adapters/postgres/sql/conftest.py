@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import asyncpg
 import pytest
 
 from service.adapters.postgres_sql import PostgresDatabase
+from service.domain.errors import Busy
 from service.ports.database import Bounds, Rows, Statement, Table
+from tests.waiting import PATIENCE_S, patience
 
-BOUNDS = Bounds(timeout_s=5.0, max_rows=1000, max_bytes=1 << 20)
+T = TypeVar("T")
+
+BOUNDS = Bounds(timeout_s=600.0, max_rows=1000, max_bytes=1 << 20)
+"""Nothing that a test waits for ends by its time."""
 
 
 class Client:
@@ -47,7 +54,7 @@ class Client:
 @pytest.fixture
 async def client(url: str) -> AsyncIterator[Client]:
     """Give a client of the database, which shows no datasets."""
-    async with PostgresDatabase(url, BOUNDS, shows_datasets=False) as database:
+    async with PostgresDatabase(url, BOUNDS, shows_datasets=False, timeout_s=PATIENCE_S) as database:
         yield Client(database)
 
 
@@ -57,3 +64,27 @@ async def superuser(url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(url)
     yield connection
     await connection.close()
+
+
+async def sleeping(superuser: asyncpg.Connection) -> None:
+    """Wait until a client's statement sleeps."""
+    found = "select from pg_stat_activity where application_name = 'aerolite-sql' and wait_event = 'PgSleep'"
+    async with patience():
+        while not await superuser.fetch(found):
+            await asyncio.sleep(0.01)
+
+
+async def sessions_end(superuser: asyncpg.Connection) -> None:
+    """Wait until the server works for no client any more."""
+    count = "select count(*) from pg_stat_activity where application_name = 'aerolite-sql'"
+    async with patience():
+        while await superuser.fetchval(count):
+            await asyncio.sleep(0.01)
+
+
+async def in_turn(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask until the other replicas let one in: on a slow machine who waits for them is told to come back."""
+    async with patience():
+        while True:
+            with suppress(Busy):
+                return await ask()

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -21,8 +22,9 @@ from service.ports.database import Table
 from service.ports.engine import Derivation
 from service.usecases.views import Views, shown
 from tests.contract.steps import load
+from tests.waiting import PATIENCE_S
 
-from .conftest import BOUNDS, Client
+from .conftest import BOUNDS, Client, in_turn
 
 
 class Shelf(Client):
@@ -55,7 +57,7 @@ def texts(*names: str) -> list[Column]:
 @pytest.fixture
 async def database(url: str) -> AsyncIterator[PostgresDatabase]:
     """Give the database that the storage is in, too."""
-    async with PostgresDatabase(url, BOUNDS, shows_datasets=True) as opened:
+    async with PostgresDatabase(url, BOUNDS, shows_datasets=True, timeout_s=PATIENCE_S) as opened:
         yield opened
 
 
@@ -223,11 +225,11 @@ async def test_many_steps_on_a_column_stay_small(shelf: Shelf, database: Postgre
 
 async def test_replicas_agree_on_the_views(url: str, shelf: Shelf, storage: PostgresStorage) -> None:
     """Several processes that make them at the same time, and again after each change, end with the same."""
-    replicas = [PostgresDatabase(url, BOUNDS, shows_datasets=True) for _ in range(4)]
+    replicas = [PostgresDatabase(url, BOUNDS, shows_datasets=True, timeout_s=PATIENCE_S) for _ in range(4)]
     for turn in range(3):
         await shelf.put("d", texts("a", f"b{turn}"), {"a": "x", f"b{turn}": "y"})
-        asked = [Shelf(replica, storage).run("select * from d") for replica in replicas]
-        for found in await asyncio.gather(*asked):
+        asks = [partial(Shelf(replica, storage).run, "select * from d") for replica in replicas]
+        for found in await asyncio.gather(*map(in_turn, asks)):
             assert found is not None
             assert found.columns == ("a", f"b{turn}")
     for replica in replicas:

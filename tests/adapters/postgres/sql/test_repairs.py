@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import asyncpg
 import pytest
 
 from service.adapters.postgres_sql import PostgresDatabase
 from service.domain.errors import QueryFailed, StoreUnavailable
+from tests.waiting import PATIENCE_S
 
-from .conftest import BOUNDS, Client
+from .conftest import BOUNDS, Client, in_turn
 
 DEFERRED = """
 create function attack() returns trigger language plpgsql as $$ begin
@@ -137,7 +139,7 @@ async def test_a_schema_of_an_operator_is_left_alone(
     with pytest.raises(QueryFailed, match="permission denied"):
         await client.run("select * from theirs.theirs")
     await superuser.execute("create schema datasets; create view datasets.theirs as select 1 as a")
-    async with PostgresDatabase(url, BOUNDS, shows_datasets=True) as database:
+    async with PostgresDatabase(url, BOUNDS, shows_datasets=True, timeout_s=PATIENCE_S) as database:
         with pytest.raises(StoreUnavailable, match='the schema "datasets" is there'):
             await Client(database).run("select 1")
     assert await superuser.fetchval("select a from datasets.theirs") == 1
@@ -145,9 +147,9 @@ async def test_a_schema_of_an_operator_is_left_alone(
 
 async def test_replicas_begin_at_the_same_time(url: str) -> None:
     """Who comes first makes the role; the others wait for it, in other processes, too."""
-    replicas = [PostgresDatabase(url, BOUNDS, shows_datasets=False) for _ in range(6)]
-    found = await asyncio.gather(*(Client(replica).one("select 1") for replica in replicas))
-    assert found == [1] * 6
+    replicas = [PostgresDatabase(url, BOUNDS, shows_datasets=False, timeout_s=PATIENCE_S) for _ in range(6)]
+    asks = [partial(Client(replica).one, "select 1") for replica in replicas]
+    assert await asyncio.gather(*map(in_turn, asks)) == [1] * 6
     for replica in replicas:
         await replica.__aexit__()
 
@@ -161,7 +163,7 @@ async def test_a_changed_password_of_the_url_changes_the_roles(
         "drop role if exists changing; create role changing superuser login password 'new'"
     )
     changed = url.replace("aerolite:s3cret-of-the-tests", "changing:new")
-    async with PostgresDatabase(changed, BOUNDS, shows_datasets=False) as database:
+    async with PostgresDatabase(changed, BOUNDS, shows_datasets=False, timeout_s=PATIENCE_S) as database:
         assert await Client(database).one("select 1") == 1
     await superuser.execute("drop role changing")
 

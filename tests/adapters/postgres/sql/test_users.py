@@ -19,8 +19,9 @@ from service.ports.database import Table
 from tests.clocks import FakeClock
 from tests.contract.steps import load, records
 from tests.servers.postgres import PASSWORD, USER, postgres_server
+from tests.waiting import PATIENCE_S
 
-from .conftest import BOUNDS, Client
+from .conftest import BOUNDS, Client, sessions_end, sleeping
 
 
 @asynccontextmanager
@@ -40,7 +41,7 @@ async def user(superuser: asyncpg.Connection, url: str, attributes: str) -> Asyn
 async def test_a_user_who_makes_roles_is_enough(url: str, superuser: asyncpg.Connection) -> None:
     """Without a superuser statements run as a lesser role, too, and end when they should."""
     async with user(superuser, url, "createrole") as lesser:
-        async with PostgresDatabase(lesser, BOUNDS, shows_datasets=False) as database:
+        async with PostgresDatabase(lesser, BOUNDS, shows_datasets=False, timeout_s=PATIENCE_S) as database:
             client = Client(database)
             await client.run("create table t as select current_user as name, session_user as login")
             ((name, login),) = await client.read("select * from t")
@@ -57,14 +58,10 @@ async def test_a_user_who_makes_roles_is_enough(url: str, superuser: asyncpg.Con
                     " exception when query_canceled then null; end; end loop; end $$"
                 )
             )
-            sleeping = "select from pg_stat_activity where application_name = 'aerolite-sql'"
-            while not await superuser.fetch(sleeping + " and wait_event = 'PgSleep'"):
-                assert not task.done()
+            await sleeping(superuser)
             task.cancel()
             await asyncio.wait([task])
-            async with asyncio.timeout(2):
-                while await superuser.fetch(sleeping):
-                    await asyncio.sleep(0.01)
+            await sessions_end(superuser)
         database_name = await superuser.fetchval("select current_database()")
         await superuser.execute(f"drop owned by aerolite_sql_{database_name} cascade")
 
@@ -73,8 +70,8 @@ async def test_a_user_who_makes_roles_shows_datasets(url: str, superuser: asyncp
     """The storage's own user shows its datasets to the lesser role, and nothing else of the storage."""
     async with (
         user(superuser, url, "createrole") as lesser,
-        PostgresStorage(lesser, clock=FakeClock()) as storage,
-        PostgresDatabase(lesser, BOUNDS, shows_datasets=True) as database,
+        PostgresStorage(lesser, clock=FakeClock(), timeout_s=PATIENCE_S) as storage,
+        PostgresDatabase(lesser, BOUNDS, shows_datasets=True, timeout_s=PATIENCE_S) as database,
     ):
         await load(storage, records([3]))
         client = Client(database, *(Table(each) for each in await storage.datasets.datasets()))
@@ -90,7 +87,7 @@ async def test_a_user_who_makes_no_roles_is_told_what_to_do(url: str, superuser:
     """No statement runs as the URL's own user; the error says which SQL an operator is to run."""
     async with (
         user(superuser, url, "") as lesser,
-        PostgresDatabase(lesser, BOUNDS, shows_datasets=False) as database,
+        PostgresDatabase(lesser, BOUNDS, shows_datasets=False, timeout_s=PATIENCE_S) as database,
     ):
         client = Client(database)
         with pytest.raises(StoreUnavailable, match=r'ALTER ROLE "someone" CREATEROLE') as caught:
@@ -109,7 +106,7 @@ async def test_a_role_that_is_there_is_used(url: str, client: Client, superuser:
         name = await superuser.fetchval("select current_database()")
         verifier = Role.of(lesser, name).verifier()
         await superuser.execute(f"alter role aerolite_sql_{name} password '{verifier}'")
-        async with PostgresDatabase(lesser, BOUNDS, shows_datasets=False) as database:
+        async with PostgresDatabase(lesser, BOUNDS, shows_datasets=False, timeout_s=PATIENCE_S) as database:
             assert await Client(database).one("select 1") == 1
         await superuser.execute(f"drop owned by aerolite_sql_{name} cascade")
 
@@ -123,7 +120,7 @@ async def test_a_server_that_trusts_needs_no_password() -> None:
         rules.write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
         async with postgres_server({"unix_socket_directories": name, "hba_file": str(rules)}) as server:
             url = f"postgresql://{USER}@/postgres?host={name}&port={server.port}"
-            async with PostgresDatabase(url, BOUNDS, shows_datasets=False) as database:
+            async with PostgresDatabase(url, BOUNDS, shows_datasets=False, timeout_s=PATIENCE_S) as database:
                 assert await Client(database).one("select current_user::text") == "aerolite_sql_postgres"
             own = await asyncpg.connect(url)
             password = "select rolpassword from pg_authid where rolname = 'aerolite_sql_postgres'"

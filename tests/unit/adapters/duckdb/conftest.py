@@ -68,7 +68,7 @@ MakeEngine = Callable[..., DuckdbEngine]
 @pytest.fixture
 def make_engine(tmp_path: Path) -> MakeEngine:
     """Give a function that makes an engine, with limits of one's own."""
-    return partial(DuckdbEngine, tmp_path, memory_bytes=64 << 20, spill_bytes=256 << 20, timeout_s=10.0)
+    return partial(DuckdbEngine, tmp_path, memory_bytes=64 << 20, spill_bytes=256 << 20, timeout_s=600.0)
 
 
 @pytest.fixture

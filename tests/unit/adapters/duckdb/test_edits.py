@@ -15,8 +15,9 @@ from service.domain.columns import Column, ColumnType
 from service.domain.datasets import Dataset, Schema
 from service.ports.engine import Filter, Operator, Order, Question
 from service.ports.storage import Commit
+from tests.waiting import until
 
-from .conftest import Shelf, found
+from .conftest import MakeEngine, Shelf, found
 
 INTEGER, STRING = ColumnType.INTEGER, ColumnType.STRING
 ALL = Question()
@@ -131,18 +132,22 @@ async def test_who_holds_a_revision_goes_on_seeing_it(editor: Editor, shelf: She
     assert editor.engine.builds == 2
 
 
-async def test_a_change_waits_for_readers_that_are_about_to_end(editor: Editor, shelf: Shelf) -> None:
+async def test_a_change_waits_for_readers_that_are_about_to_end(
+    make_engine: MakeEngine, shelf: Shelf
+) -> None:
     """Then nothing is built."""
     dataset = await shelf.load("some", TEN, a=INTEGER, s=STRING)
-    async with editor.engine.snapshot(dataset, shelf.source("some")) as held:
-        changed = await editor.put(dataset, 4, {"a": 44})
-        waiting = asyncio.create_task(editor.seen(changed))
-        await asyncio.wait({waiting}, timeout=0.1)
-        late = asyncio.create_task(editor.seen(dataset))  # wants the old revision, and gets the new one
-        await asyncio.wait({waiting, late}, timeout=0.1)
-        assert await found(held, ALL) == TEN
-    assert (await waiting)[4] == (await late)[4] == {"a": 44}
-    assert editor.engine.builds == 1
+    async with make_engine(idle_s=3600) as engine:
+        editor = Editor(engine, shelf)
+        async with engine.snapshot(dataset, shelf.source("some")) as held:
+            changed = await editor.put(dataset, 4, {"a": 44})
+            waiting = asyncio.create_task(editor.seen(changed))
+            await until(lambda: engine._tables[0].closed)
+            late = asyncio.create_task(editor.seen(dataset))  # wants the old revision, and gets the new one
+            await asyncio.wait({waiting, late}, timeout=0.1)
+            assert await found(held, ALL) == TEN
+        assert (await waiting)[4] == (await late)[4] == {"a": 44}
+        assert engine.builds == 1
 
 
 async def test_any_changes_leave_what_the_store_has(editor: Editor, shelf: Shelf) -> None:
