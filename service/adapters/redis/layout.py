@@ -37,7 +37,7 @@ from service.domain.datasets import Dataset
 INDEX_PARTS = 1024
 """Hashes that the keys of a body are spread over: a thousand keys each where there are a million."""
 
-_LONGEST_KEY = 64
+LONGEST_KEY = 64
 """Bytes; a longer key is indexed by its digest, which is longer than any other entry."""
 
 
@@ -186,17 +186,28 @@ def _text(moment: datetime | None) -> str:
 def index_entry(key: str) -> bytes:
     """Return what stands for a key in the index and in its record."""
     encoded = key.encode()
-    return encoded if len(encoded) <= _LONGEST_KEY else hashlib.sha256(encoded).hexdigest().encode() + b"#"
+    return encoded if len(encoded) <= LONGEST_KEY else hashlib.sha256(encoded).hexdigest().encode() + b"#"
+
+
+def index_entries(keys: Sequence[str]) -> list[bytes]:
+    """Return what stands for each key."""
+    encoded = [key.encode() for key in keys]
+    return encoded if max(map(len, encoded), default=0) <= LONGEST_KEY else list(map(index_entry, keys))
 
 
 def index_part(entry: bytes) -> int:
     """Return the number of the part of the index that has an entry."""
-    return zlib.crc32(entry) % INDEX_PARTS
+    return zlib.crc32(entry) % INDEX_PARTS  # as `PendingIndex.add` does for many
 
 
 def pack_row(record: bytes, entry: bytes | None) -> bytes:
     """Return a record as it is stored: with its key's entry behind a NUL, which no JSON holds unescaped."""
     return record if entry is None else record + b"\0" + entry
+
+
+def pack_rows(records: Sequence[bytes], entries: Sequence[bytes]) -> list[bytes]:
+    """Return records as they are stored, each with the entry of its key."""
+    return list(map(b"\0".join, zip(records, entries, strict=True)))
 
 
 def unpack_row(row: bytes) -> tuple[bytes, bytes | None]:

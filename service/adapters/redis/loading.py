@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from service.adapters import commits
 from service.adapters.ranks import Gaps
 from service.adapters.redis.indexing import PendingIndex
-from service.adapters.redis.layout import Entry, Keys, index_entry, pack_row, write_entry
+from service.adapters.redis.layout import Entry, Keys, pack_rows, write_entry
 from service.adapters.redis.placing import push, steps
 from service.adapters.redis.restoring import hollow, mark, spread
 from service.adapters.redis.scripts import Command
@@ -152,15 +152,12 @@ class Replacement:
     async def _keyed(
         self, positions: Sequence[int], records: Sequence[bytes], keys: Sequence[str]
     ) -> list[bytes]:
-        rows: list[bytes] = []
-        for position, record, key in zip(positions, records, keys, strict=True):
-            entry = index_entry(key)
-            if not self._index.add(key, entry, position):
-                await self._refuse_known()  # one that came before this one
-                self._duplicate = commits.duplicate_key(key)
-                raise self._duplicate
-            rows.append(pack_row(record, entry))
-        return rows
+        try:
+            return pack_rows(records, self._index.add(keys, positions))
+        except DuplicateKey as error:
+            await self._refuse_known()  # one that came before this one
+            self._duplicate = error
+            raise
 
     async def _refuse_known(self) -> None:
         self._duplicate = self._duplicate or await self._index.first_known()

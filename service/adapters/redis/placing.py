@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from service.adapters import commits
 from service.adapters.commits import Tally
@@ -104,14 +106,14 @@ async def place(
 
 def steps(batch: Batch) -> Iterator[Batch]:
     """Split a batch into what is sent at once; a single larger record is a step of its own."""
-    first = size_bytes = 0
-    for number, record in enumerate(batch.records):
-        if number > first and (size_bytes + len(record) > STEP_BYTES or number - first == STEP_RECORDS):
-            yield _cut(batch, first, number)
-            first, size_bytes = number, 0
-        size_bytes += len(record)
-    if first < len(batch.records):
-        yield _cut(batch, first, len(batch.records))
+    ends = list(accumulate(map(len, batch.records), initial=0))
+    first = 0
+    while first < len(batch.records):
+        most = min(first + STEP_RECORDS, len(batch.records))
+        fitting = bisect_right(ends, ends[first] + STEP_BYTES, first + 1, most + 1) - 1
+        last = max(fitting, first + 1)
+        yield _cut(batch, first, last)
+        first = last
 
 
 def _cut(batch: Batch, first: int, last: int) -> Batch:
