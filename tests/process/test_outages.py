@@ -59,11 +59,11 @@ async def api(
         yield server, client
 
 
-async def until(client: aiohttp.ClientSession, path: str, status: int) -> str:
+async def until(client: aiohttp.ClientSession, path: str, status: int, method: str = "GET") -> str:
     """Ask until the answer has this status, and return its text."""
     async with patience():
         while True:
-            async with client.get(path) as answer:
+            async with client.request(method, path) as answer:
                 if answer.status == status:
                     return await answer.text()
             await asyncio.sleep(0.05)
@@ -80,8 +80,7 @@ async def refused(client: aiohttp.ClientSession, method: str, path: str) -> None
 async def test_a_store_that_is_gone_is_told_and_waited_for(backend: ServerBackend, tmp_path: Path) -> None:
     """Requests get 503 with `Retry-After` while readiness stays; then service goes on by itself."""
     async with api(backend, tmp_path) as (_, client):
-        async with client.post("/data") as answer:
-            assert answer.status == 200
+        await until(client, "/data", 200, "POST")
         await backend.stop()
         await until(client, "/data", 503)
         for method, path in (("GET", "/data?start=1"), ("POST", "/data"), ("GET", "/datasets")):
@@ -92,8 +91,7 @@ async def test_a_store_that_is_gone_is_told_and_waited_for(backend: ServerBacken
             assert answer.status == 200
         await backend.start()
         assert "Allan Hills" in await until(client, "/data", 200)
-        async with client.post("/data") as answer:
-            assert answer.status == 200
+        await until(client, "/data", 200, "POST")
 
 
 async def test_a_store_that_hears_but_does_not_answer_counts_as_gone(
@@ -101,8 +99,7 @@ async def test_a_store_that_hears_but_does_not_answer_counts_as_gone(
 ) -> None:
     """No request hangs, whatever is behind the open connection."""
     async with api(backend, tmp_path) as (_, client):
-        async with client.post("/data") as answer:
-            assert answer.status == 200
+        await until(client, "/data", 200, "POST")
         async with backend.stalled():
             await asyncio.gather(*(refused(client, "GET", f"/data?start={number}") for number in range(8)))
         await until(client, "/data", 200)
