@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import duckdb
 
+from service.adapters.duckdb.threads import Threads, Work
 from service.domain.errors import Busy, OutOfSpace, StoreUnavailable
 
 T = TypeVar("T")
-Work = Callable[[duckdb.DuckDBPyConnection], T]
 
 MAX_QUESTIONS = 4
 MAX_STREAMS = 8
 MAX_WAITING = 256
-_INTERRUPT_AGAIN_S = 0.05
 
 _MAX_PARSED = 64
 _MAX_PARSED_CHARS = 4096
@@ -49,14 +47,13 @@ class Database:
         self._slots = asyncio.Semaphore(MAX_QUESTIONS)
         self._waiting = 0
         self._streams = 0
-        self._running: dict[asyncio.Future[Any], _Alarm] = {}
-        self._threads = ThreadPoolExecutor(MAX_QUESTIONS + MAX_STREAMS + 2, thread_name_prefix="engine")
+        self._threads = Threads(MAX_QUESTIONS + MAX_STREAMS + 2)
         self._parsed = lru_cache(_MAX_PARSED)(self._parse)
 
     async def open(self, directory: Path) -> None:
         """Open it; the directory, and no other, may hold its files."""
         with translated(self.timeout_s):
-            self._root = await self._in_thread(lambda: self._connect(directory))
+            self._root = await self._threads.call(lambda: self._connect(directory))
         self._free = [self._root.cursor() for _ in range(MAX_QUESTIONS)]
 
     def _connect(self, directory: Path) -> duckdb.DuckDBPyConnection:
@@ -88,15 +85,12 @@ class Database:
         root, self._root = self._root, None
         if root is None:
             return
-        for alarm in self._running.values():
-            alarm.ring()
-        if self._running:
-            await asyncio.wait(list(self._running))
+        await self._threads.settle()
         for cursor in self._free:
             cursor.close()
         self._free = []
-        await self._in_thread(root.close)
-        self._threads.shutdown(wait=False)
+        await self._threads.call(root.close)
+        self._threads.close()
 
     async def run(self, work: Work[T]) -> T:
         """Do a question's work on a connection of the pool. Raises `Busy`, `OutOfSpace`."""
@@ -165,54 +159,12 @@ class Database:
         give_back: Callable[[], None] | None = None,
     ) -> T:
         """Do work in a thread; when time is over, or nobody waits any more, it is interrupted."""
-        alarm = _Alarm(cursor, timeout_s)
-        future = self._in_thread(lambda: work(cursor))
-        self._running[future] = alarm
-
-        def done(_: object) -> None:
-            alarm.stop()
-            del self._running[future]
-            future.cancelled() or future.exception()  # noted: perhaps nobody waits for it any more
-            if give_back is not None:
-                give_back()
-
-        future.add_done_callback(done)
         with translated(self.timeout_s):
-            try:
-                return await asyncio.shield(future)
-            except asyncio.CancelledError:
-                if not future.done():
-                    alarm.ring()
-                raise
+            return await self._threads.run(cursor, work, timeout_s, give_back)
 
     async def settled(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Wait until nothing runs on a connection any more."""
-        running = [future for future, alarm in self._running.items() if alarm.cursor is cursor]
-        if running:
-            await asyncio.wait(running)
-
-    def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-
-class _Alarm:
-    """Interrupts work when its time is over (None: not by itself)."""
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, after_s: float | None) -> None:
-        self.cursor = cursor
-        self._loop = asyncio.get_running_loop()
-        self._timer = None if after_s is None else self._loop.call_later(after_s, self.ring)
-
-    def ring(self) -> None:
-        """Interrupt now, and again until it is stopped: the work may be about to begin a statement."""
-        self.stop()
-        self.cursor.interrupt()
-        self._timer = self._loop.call_later(_INTERRUPT_AGAIN_S, self.ring)
-
-    def stop(self) -> None:
-        """Let go: the work is done."""
-        if self._timer is not None:
-            self._timer.cancel()
+        await self._threads.settled(cursor)
 
 
 class Lease:
