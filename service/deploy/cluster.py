@@ -235,8 +235,9 @@ def _worth_repeating(request: _Request, problem: ApiProblem) -> bool:
 def _problem(status: int, text: str) -> ApiProblem:
     try:
         answer = json.loads(text)
-        return ApiProblem(status, answer["reason"], answer["message"])
-    except (ValueError, KeyError, TypeError):  # a proxy's answer, not the API server's
+        # An internal error has no reason.
+        return ApiProblem(status, answer.get("reason", ""), answer["message"])
+    except (ValueError, KeyError, TypeError, AttributeError):  # a proxy's answer, not the API server's
         return ApiProblem(status, "", f"HTTP {status}: {_one_line(text):.200}")
 
 

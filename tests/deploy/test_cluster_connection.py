@@ -172,6 +172,10 @@ async def stranger(tmp_path: Path) -> AsyncIterator[Cluster]:
 
     async def greet(request: web.Request) -> web.Response:
         status = 502 if request.path.startswith("/apis") else 200
+        if request.path == "/version":
+            # So an API server answers that cannot merge an apply: no reason, which other errors have.
+            broken = {"kind": "Status", "status": "Failure", "message": "no merge key", "code": 500}
+            return web.json_response(broken, status=500)
         return web.Response(text="<html>Please log in</html>", status=status)
 
     app = web.Application()
@@ -199,6 +203,13 @@ async def test_an_error_that_is_no_status(stranger: Cluster) -> None:
     """A proxy's error page is told with HTTP's status."""
     with pytest.raises(ApiProblem, match="HTTP 502: <html>Please log in</html>"):
         await stranger.request("GET", "/apis/apps/v1")
+
+
+async def test_an_error_without_a_reason(stranger: Cluster) -> None:
+    """Of an internal error the message is told, not the document around it."""
+    with pytest.raises(ApiProblem, match="^no merge key$") as problem:
+        await stranger.request("GET", "/version")
+    assert (problem.value.status, problem.value.reason) == (500, "")
 
 
 async def test_an_api_server_that_does_not_answer(tmp_path: Path, api: KubeApi) -> None:

@@ -69,6 +69,14 @@ def test_every_object_is_valid_in_old_and_new_clusters(overlay: Overlay, version
         kubernetes_validate.validate(each, version, strict=True)
 
 
+def test_every_port_says_its_protocol(overlay: Overlay) -> None:
+    """A server-side apply merges lists of ports by number and protocol; not every server fills that in."""
+    for each in overlay.of_kind("Service"):
+        assert all("protocol" in port for port in each["spec"]["ports"]), each["metadata"]["name"]
+    for pod in overlay.pods:
+        assert all("protocol" in port for one in pod.containers for port in one.get("ports", [])), pod.owner
+
+
 def test_everything_is_in_the_namespace_aerolite(overlay: Overlay) -> None:
     """An overlay touches one namespace, which it makes itself, and nothing cluster-wide."""
     homeless = [each for each in overlay.objects if "namespace" not in each["metadata"]]
