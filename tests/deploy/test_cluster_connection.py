@@ -207,7 +207,7 @@ async def test_an_error_that_is_no_status(stranger: Cluster) -> None:
 
 async def test_an_error_without_a_reason(stranger: Cluster) -> None:
     """Of an internal error the message is told, not the document around it."""
-    with pytest.raises(ApiProblem, match="^no merge key$") as problem:
+    with pytest.raises(ApiProblem, match=r"^no merge key$") as problem:
         await stranger.request("GET", "/version")
     assert (problem.value.status, problem.value.reason) == (500, "")
 
