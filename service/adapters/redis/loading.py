@@ -20,6 +20,9 @@ from service.domain.errors import DuplicateKey, OutcomeUnknown, StoreError, Stor
 from service.domain.records import Batch
 from service.ports.storage import NO_GUARD, Commit, Guard
 
+_STEP_RECORDS = 2_000
+"""Twice what a script may take, because a transaction takes half the time."""
+
 
 class Staging:
     """A body that is being made: each step notes how far it reaches and when, so that it can be swept.
@@ -120,7 +123,7 @@ class Replacement:
 
     async def add(self, batch: Batch) -> None:
         """Stage records."""
-        for step in steps(batch):
+        for step in steps(batch, _STEP_RECORDS):
             positions = step.positions or range(self._end, self._end + len(step.records))
             rows: Sequence[bytes] = step.records
             if step.keys is not None:

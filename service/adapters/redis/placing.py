@@ -104,12 +104,12 @@ async def place(
     return placement
 
 
-def steps(batch: Batch) -> Iterator[Batch]:
+def steps(batch: Batch, most_records: int = STEP_RECORDS) -> Iterator[Batch]:
     """Split a batch into what is sent at once; a single larger record is a step of its own."""
     ends = list(accumulate(map(len, batch.records), initial=0))
     first = 0
     while first < len(batch.records):
-        most = min(first + STEP_RECORDS, len(batch.records))
+        most = min(first + most_records, len(batch.records))
         fitting = bisect_right(ends, ends[first] + STEP_BYTES, first + 1, most + 1) - 1
         last = max(fitting, first + 1)
         yield _cut(batch, first, last)
