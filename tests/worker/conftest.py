@@ -15,6 +15,7 @@ from tests.clocks import FakeClock
 from tests.contract.backends import BACKENDS
 from tests.contract.backends.base import ProcessBackend
 from tests.servers import Servers
+from tests.waiting import PATIENCE_S
 
 from .stage import Stage
 
@@ -42,12 +43,12 @@ async def backend(
         yield made
 
 
-def queue_at(address: str) -> Queue:
-    """Return the doorbell that goes with a store at an address."""
+def queue_at(address: str, timeout_s: float = PATIENCE_S) -> Queue:
+    """Return the doorbell that goes with a store at an address; what says nothing for so long is gone."""
     if address.startswith("redis"):
-        return RedisQueue(address)
+        return RedisQueue(address, timeout_s=timeout_s)
     if address.startswith("postgresql"):
-        return PostgresQueue(address)
+        return PostgresQueue(address, timeout_s=timeout_s)
     return InProcessQueue()
 
 

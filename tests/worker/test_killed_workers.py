@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from dependency_injector import providers
 
 from containers import Container, build_container
 from service.domain.jobs import Job, JobState
@@ -24,6 +25,7 @@ from tests.contract.steps import everything, load
 from tests.faults import trials
 from tests.servers import Servers
 
+from .conftest import queue_at
 from .crew import Crew
 from .stage import until
 
@@ -45,6 +47,9 @@ async def address(
 async def container(address: str, tmp_path: Path) -> AsyncIterator[Container]:
     """Give the parts of an API on that store."""
     made = build_container(Settings.from_env({"STORAGE_URL": address, "SPOOL_DIR": str(tmp_path)}))
+    connect = BACKENDS["redis" if address.startswith("redis") else "postgres"].connect
+    made.storage.override(providers.Singleton(connect, address, made.clock()))
+    made.queue.override(providers.Singleton(queue_at, address))
     async with AsyncExitStack() as stack:
         for part in (made.storage(), made.seen(), made.queue()):
             await stack.enter_async_context(part)

@@ -12,6 +12,9 @@ from service.adapters.postgres.errors import Place, translated
 
 _CONNECTIONS = 4
 
+TIMEOUT_S = 1.6
+"""Who asks waits no longer than two seconds, his own answer included."""
+
 # Two processes that make the same table at the same time would trip over each other.
 _LOCK = "SELECT pg_advisory_xact_lock(71623840)"
 
@@ -19,7 +22,7 @@ _LOCK = "SELECT pg_advisory_xact_lock(71623840)"
 class Pool:
     """Connections to the server at `url`; the first runs `make` where the relation `last` is missing."""
 
-    def __init__(self, url: str, setting: str, *, last: str, make: str, timeout_s: float = 1.6) -> None:
+    def __init__(self, url: str, setting: str, *, last: str, make: str, timeout_s: float = TIMEOUT_S) -> None:
         self._url = url
         self._last = last
         self._make = make

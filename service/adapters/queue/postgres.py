@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Self
 
-from service.adapters.queue.pool import Pool
+from service.adapters.queue.pool import TIMEOUT_S, Pool
 
 LOOK_S = 1.0
 
@@ -34,10 +34,10 @@ DELETE FROM aerolite_jobs.rings WHERE job IN (
 
 
 class PostgresQueue:
-    """Rings in the PostgreSQL at `url`."""
+    """Rings in the PostgreSQL at `url`, which counts as gone where it says nothing for `timeout_s`."""
 
-    def __init__(self, url: str) -> None:
-        self._pool = Pool(url, "QUEUE_URL", last="aerolite_jobs.rings_rung", make=_MAKE)
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._pool = Pool(url, "QUEUE_URL", last="aerolite_jobs.rings_rung", make=_MAKE, timeout_s=timeout_s)
         self._listener: Any = None
         self._listening = asyncio.Lock()
         self._rung = asyncio.Event()
