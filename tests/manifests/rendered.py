@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -18,8 +19,15 @@ MANIFESTS = ROOT / "manifests"
 OVERLAYS = sorted(path.parent.name for path in MANIFESTS.glob("overlays/*/kustomization.yaml"))
 NAMESPACE = "aerolite"
 RENDER_TIMEOUT_S = 300
+UNITS = {"": 1, "m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 Object = dict[str, Any]
+
+
+def quantity(text: str) -> float:
+    """Read a Kubernetes quantity: `250m`, `2Gi`."""
+    number, unit = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", text).groups()
+    return float(number) * UNITS[unit]
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from service.settings import Settings
 
-from .rendered import Object, Overlay, Pod
+from .rendered import Object, Overlay, Pod, quantity
 
 USER = 65532
-UNITS = {"": 1, "m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 SHUTDOWN_TIMEOUT_S = 10
 """The `shutdown_timeout` that the service gives aiohttp's runner, which may take it twice."""
 CLOSING_S = 5
 """What is left for the worker and the storage after that."""
-
-
-def quantity(text: str) -> float:
-    """Read a Kubernetes quantity: `250m`, `2Gi`."""
-    number, unit = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", text).groups()
-    return float(number) * UNITS[unit]
 
 
 def containers(overlay: Overlay) -> list[tuple[Pod, Object]]:

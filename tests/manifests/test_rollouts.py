@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .reachability import selects
-from .rendered import Object, Overlay
+from .rendered import Object, Overlay, quantity
 
 SHARED = {"cloud-redis", "cloud-postgres", "full", "gke", "aws", "full+debug"}
 """Overlays whose store replicas can share."""
@@ -28,15 +28,16 @@ def test_a_deployment_has_replicas_or_an_autoscaler(overlay: Overlay) -> None:
         assert ("replicas" in each["spec"]) != (each["metadata"]["name"] in autoscaled(overlay))
 
 
-def test_an_autoscaler_can_measure_what_it_scales(overlay: Overlay) -> None:
-    """Utilization is a share of the request, so each container of the target requests that resource."""
+def test_an_autoscaler_goes_by_cores_within_the_limit(overlay: Overlay) -> None:
+    """More pods come before one uses up what it may, whatever it requests."""
     for each in overlay.of_kind("HorizontalPodAutoscaler"):
         target = each["spec"]["scaleTargetRef"]
         overlay.find(target["kind"], target["name"])
         (pod,) = [pod for pod in overlay.pods if pod.owner == f"{target['kind']}/{target['name']}"]
         for metric in each["spec"]["metrics"]:
-            for container in pod.containers:
-                assert metric["resource"]["name"] in container["resources"]["requests"]
+            aim = quantity(metric["resource"]["target"]["averageValue"])
+            (container,) = pod.containers
+            assert aim < min(1, quantity(container["resources"]["limits"][metric["resource"]["name"]]))
         assert each["spec"]["minReplicas"] < each["spec"]["maxReplicas"]
 
 
