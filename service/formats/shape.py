@@ -13,11 +13,10 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from service.domain.columns import Column, ColumnType
+from service.domain.columns import Column
 from service.formats.alike import Reader, Renaming, Writer
+from service.formats.cells import TYPINGS, Cells, Member, Passage, Tokens, typing_of, unquoted
 
-Tokens: TypeAlias = Sequence[bytes | msgspec.Raw]
-Passage: TypeAlias = Callable[[Tokens], Tokens]
 Route: TypeAlias = tuple[str, int | None, Passage | None]
 """A member on its way: its name, which of the record's members it is (None: none), what is done to values."""
 
@@ -31,9 +30,7 @@ _MAX_WAYS = 1000
 """Different sets of members for which the way is remembered."""
 
 _members = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
-_string = msgspec.json.Decoder(str)
 _NULL = msgspec.Raw(b"null")
-_UNQUOTED = frozenset({ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.BOOLEAN})
 
 
 class Shape:
@@ -71,18 +68,12 @@ class Shape:
         return b",".join(self._shaped_whole(part, ways) for part in _parts(records))
 
     def _shaped(self, records: Sequence[bytes], ways: _Ways) -> list[bytes]:
-        road = self._road
-        rows = None if road is None else road.reader.rows(records)
-        if road is None or rows is None:
-            return self._led_apart(records, ways)
-        return _led(road.way, rows) if road.writer is None else road.writer.records(rows)
+        led = None if self._road is None else self._road.records(records)
+        return self._led_apart(records, ways) if led is None else led
 
     def _shaped_whole(self, records: Sequence[bytes], ways: _Ways) -> bytes:
-        road = self._road
-        rows = None if road is None or road.writer is None else road.reader.rows(records)
-        if road is None or road.writer is None or rows is None:
-            return b",".join(self._shaped(records, ways))
-        return road.writer.joined(rows)
+        led = None if self._road is None else self._road.joined(records)
+        return b",".join(self._led_apart(records, ways)) if led is None else led
 
     def _led_apart(self, records: Sequence[bytes], ways: _Ways) -> list[bytes]:
         """Lead records that may differ in their members."""
@@ -134,11 +125,15 @@ _Ways: TypeAlias = dict[tuple[str, ...], _Way]
 
 
 class _Road(NamedTuple):
-    """The way of records that all have the same members; `writer` where nothing is done to values."""
+    """The way of records that all have the same members.
+
+    `writer` where nothing is done to values, `cells` where each of them gets its type and nothing else.
+    """
 
     way: _Way
     reader: Reader
     writer: Writer | None
+    cells: Cells | None
 
     @classmethod
     def of(cls, names: tuple[str, ...], way: _Way) -> _Road | None:
@@ -147,9 +142,43 @@ class _Road(NamedTuple):
         straight = len(places) == len(way)
         try:
             writer = Writer(tuple(step.name for step in way), places) if straight else None
-            return cls(way, Reader(names), writer)
+            return cls(way, Reader(names), writer, _cells(names, way))
         except ValueError:
             return None
+
+    def records(self, records: Sequence[bytes]) -> list[bytes] | None:
+        """Return the records as they go out, or None where they are not alike."""
+        led = None if self.cells is None else self.cells.records(records)
+        if led is not None:
+            return led
+        rows = self.reader.rows(records)
+        if rows is None:
+            return None
+        return _led(self.way, rows) if self.writer is None else self.writer.records(rows)
+
+    def joined(self, records: Sequence[bytes]) -> bytes | None:
+        """Return the same with commas between them."""
+        led = None if self.cells is None else self.cells.joined(records)
+        if led is not None:
+            return led
+        rows = self.reader.rows(records)
+        if rows is None:
+            return None
+        return b",".join(_led(self.way, rows)) if self.writer is None else self.writer.joined(rows)
+
+
+def _cells(names: tuple[str, ...], way: _Way) -> Cells | None:
+    """Return what leads records of nothing but cells, if their values get types and nothing else."""
+    members = [
+        Member(step.name, step.at, quoted=step.passages[0] is not unquoted)
+        for step in way
+        if step.at is not None and len(step.passages) == 1 and step.passages[0] in TYPINGS
+    ]
+    if len(members) < len(way):
+        return None
+    with suppress(ValueError):
+        return Cells(names, members)
+    return None
 
 
 def _parts(records: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -191,7 +220,7 @@ def compile_shape(
     their types: a cell of an integer, number or boolean column loses its quotes, `""` becomes null in a
     textual column; dates stay strings. `fields` are the members wanted, in this order.
     """
-    typings = {column.name: _typing(column) for column in columns if typed and column.textual}
+    typings = {column.name: typing_of(column) for column in columns if typed and column.textual}
     if not typings and fields is None and lens is None:
         return None
     renaming = None
@@ -199,45 +228,3 @@ def compile_shape(
         with suppress(ValueError):
             renaming = Renaming(tuple(renamed), tuple(column.name for column in columns))
     return Shape(typings, fields, lens, renaming)
-
-
-def _typing(column: Column) -> Passage:
-    if column.type in _UNQUOTED:
-        return _unquoted
-    return _text if column.type is ColumnType.STRING else _nulled
-
-
-def _unquoted(values: Tokens) -> Tokens:
-    """Return cells as tokens: without quotes, empty ones null."""
-    joined = b"\n".join(values)
-    if b"\\" in joined:
-        # A client may spell a digit as an escape.
-        return [_string_unquoted(token) for token in joined.split(b"\n")]
-    return joined.replace(b'""', b"null").replace(b'"', b"").split(b"\n")
-
-
-def _string_unquoted(token: bytes) -> bytes:
-    return (_string.decode(token).encode() or b"null") if token[:1] == b'"' else token
-
-
-def _nulled(values: Tokens) -> Tokens:
-    """Return cells as strings, empty ones null."""
-    joined = b"\n".join(values)
-    # Quotes side by side are an empty string, or an escaped quote at the end of another.
-    if b'""' not in joined:
-        return values
-    return [b"null" if token == b'""' else token for token in joined.split(b"\n")]
-
-
-def _text(values: Tokens) -> Tokens:
-    """Return cells as strings, empty ones null, and as text what is no string.
-
-    A number in a column that was numeric when it came and has widened since.
-    """
-    joined = b"\n".join(values)
-    if joined.count(b'"\n"') == len(values) - 1 and joined[:1] == joined[-1:] == b'"':
-        return _nulled(values)
-    return [
-        token if token[:1] == b'"' or token == b"null" else b'"%b"' % token
-        for token in map(bytes, _nulled(values))
-    ]
