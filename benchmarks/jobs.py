@@ -10,11 +10,13 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from math import inf
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import aiohttp
+import psutil
 from saq import Queue
 
 from benchmarks.client import measure
@@ -25,7 +27,7 @@ from benchmarks.table import Row
 from containers import build_container
 from service.domain.jobs import JobState
 from service.settings import Settings
-from tests.servers.redis import durable_redis
+from tests.servers.redis import RedisServer, durable_redis
 
 JOBS = 2_000
 WORKERS = 2
@@ -42,42 +44,50 @@ async def throughput() -> list[Row]:
     ours, theirs = [], []
     for _ in range(ROUNDS):
         with durable_redis() as server:
-            ours.append(await _ours(server.url))
+            ours.append(await _ours(server))
         with durable_redis() as server:
-            theirs.append(await _theirs(server.url))
-    mine, best = statistics.median(ours), statistics.median(theirs)
+            theirs.append(await _theirs(server))
+    mine, best = (statistics.median(seconds for seconds, _ in each) for each in (ours, theirs))
+    my_cpu, best_cpu = (statistics.median(cpu_us for _, cpu_us in each) for each in (ours, theirs))
     return [
         Row(f"{JOBS:,} small jobs, {WORKERS} workers, Redis, beside SAQ with an empty task",
-            f"{JOBS / mine:.0f}/s", f"{JOBS / best:.0f}/s", mine / best, 1 / 0.6)
+            f"{JOBS / mine:.0f}/s", f"{JOBS / best:.0f}/s", mine / best, 1 / 0.6),
+        Row("the same, CPU of client, workers and Redis for each job",
+            f"{my_cpu:,.0f} us", f"{best_cpu:,.0f} us", my_cpu / best_cpu, inf),
     ]  # fmt: skip
 
 
-async def _ours(url: str) -> float:
+Cost = tuple[float, float]
+"""Seconds for all jobs, and microseconds of CPU for each."""
+
+
+async def _ours(server: RedisServer) -> Cost:
+    url = server.url
     container = build_container(Settings.from_env({"STORAGE_URL": url}))
     command = ("service", "worker", "--concurrency", str(CONCURRENCY))
     async with AsyncExitStack() as stack:
         for part in (container.storage(), container.seen(), container.queue()):
             await stack.enter_async_context(part)
         await container.storage().ping()
-        stack.enter_context(_workers(*command, STORAGE_URL=url))
+        workers = stack.enter_context(_workers(*command, STORAGE_URL=url))
         desk, kind, store = container.desk(), container.fibonacci_job(), container.job_store()
-        started = perf_counter()
+        started, before = perf_counter(), _cpu_s(server, workers)
         await _post(lambda number: desk.post(kind, {"index": number}))
         while await store.in_state(JobState.QUEUED, "", 1) or await store.in_state(JobState.RUNNING, "", 1):
             await asyncio.sleep(0.01)
-        return perf_counter() - started
+        return perf_counter() - started, (_cpu_s(server, workers) - before) / JOBS * 1e6
 
 
-async def _theirs(url: str) -> float:
-    queue = Queue.from_url(url)
+async def _theirs(server: RedisServer) -> Cost:
+    queue = Queue.from_url(server.url)
     await queue.connect()
     try:
-        with _workers("benchmarks.saq_peer", url):
-            started = perf_counter()
+        with _workers("benchmarks.saq_peer", server.url) as workers:
+            started, before = perf_counter(), _cpu_s(server, workers)
             await _post(lambda _: queue.enqueue("nothing"))
             while await queue.count("incomplete"):
                 await asyncio.sleep(0.01)
-            return perf_counter() - started
+            return perf_counter() - started, (_cpu_s(server, workers) - before) / JOBS * 1e6
     finally:
         await queue.disconnect()
 
@@ -92,9 +102,15 @@ async def _post(post: Callable[[int], Awaitable[object]]) -> None:
     await asyncio.gather(*(poster() for _ in range(POSTERS)))
 
 
+def _cpu_s(server: RedisServer, workers: list[psutil.Process]) -> float:
+    times = [process.cpu_times() for process in (psutil.Process(), psutil.Process(server.pid), *workers)]
+    return sum(each.user + each.system for each in times)
+
+
 @contextmanager
-def _workers(*command: str, **settings: str) -> Iterator[None]:
+def _workers(*command: str, **settings: str) -> Iterator[list[psutil.Process]]:
     """Run the workers, and wait until each says that it works."""
+    workers = []
     with ExitStack() as stack:
         for _ in range(WORKERS):
             log = stack.enter_context(tempfile.TemporaryFile())
@@ -104,7 +120,8 @@ def _workers(*command: str, **settings: str) -> Iterator[None]:
             stack.callback(process.wait)
             stack.callback(process.kill)
             _until_working(log.fileno(), process)
-        yield
+            workers.append(psutil.Process(process.pid))
+        yield workers
 
 
 def _until_working(log: int, process: subprocess.Popen[bytes]) -> None:
