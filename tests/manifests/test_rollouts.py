@@ -29,15 +29,16 @@ def test_a_deployment_has_replicas_or_an_autoscaler(overlay: Overlay) -> None:
 
 
 def test_an_autoscaler_goes_by_cores_within_the_limit(overlay: Overlay) -> None:
-    """More pods come before one uses up what it may, whatever it requests."""
+    """More pods come before the event loop of one is full, though each requests little."""
     for each in overlay.of_kind("HorizontalPodAutoscaler"):
         target = each["spec"]["scaleTargetRef"]
         overlay.find(target["kind"], target["name"])
         (pod,) = [pod for pod in overlay.pods if pod.owner == f"{target['kind']}/{target['name']}"]
         for metric in each["spec"]["metrics"]:
-            aim = quantity(metric["resource"]["target"]["averageValue"])
             (container,) = pod.containers
-            assert aim < min(1, quantity(container["resources"]["limits"][metric["resource"]["name"]]))
+            name, percentage = metric["resource"]["name"], metric["resource"]["target"]["averageUtilization"]
+            cores = quantity(container["resources"]["requests"][name]) * percentage / 100
+            assert 0.5 < cores < min(1, quantity(container["resources"]["limits"][name]))
         assert each["spec"]["minReplicas"] < each["spec"]["maxReplicas"]
 
 
