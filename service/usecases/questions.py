@@ -124,6 +124,9 @@ class Questions:
             place = fingerprint(asked, view)
             check_cursor(snapshot.dataset, selection.after, place)
             page = await self._page(snapshot, question, asked, selection, place)
+            if page.batches is None and page.file is None:
+                yield page
+                return
             async with AsyncExitStack() as left:
                 # A client may go away half-way: what streams is ended with the page.
                 yield replace(page, batches=_ended(page.batches, left), file=_ending(page.file, left))
@@ -204,7 +207,7 @@ def _ending(file: File | None, left: AsyncExitStack) -> File | None:
 
 def resolve(asked: Asked, view: View) -> Question:
     """Return the question in the terms of a view. Raises `InvalidParameter`, `UnknownColumn`."""
-    columns = {column.name: column for column in view.columns}
+    columns = view.by_name
     filters = tuple(filter_of(name, text, columns, asked.known) for name, text in asked.filters)
     order = _distinct(tuple(_order(name, columns) for name in asked.sort))
     for name in asked.facets:
@@ -215,7 +218,7 @@ def resolve(asked: Asked, view: View) -> Question:
 def resolve_groups(asked: Asked, grouping: Grouping, view: View) -> Question:
     """Return the question that groups are made of. Raises `InvalidParameter`, `UnknownColumn`."""
     question = resolve(replace(asked, sort=()), view)
-    _check_grouping(grouping, {column.name: column for column in view.columns})
+    _check_grouping(grouping, view.by_name)
     return replace(question, order=_group_order(asked.sort, grouping))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 
 import msgspec
 
+from service.domain.columns import Column
 from service.domain.datasets import Dataset, Schema
 from service.domain.records import Batch
 from service.formats.fitting import fits
@@ -34,6 +35,11 @@ class View(algebra.View):
     def listed(self) -> list[dict[str, str]]:
         """Return the columns as the API lists them."""
         return [{"name": column.name, "type": column.type.value} for column in self.columns]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Column]:
+        """The columns by the names that the client knows."""
+        return {column.name: column for column in self.columns}
 
     def shape(self, *, typed: bool, fields: Sequence[str] | None = None) -> Shape | None:
         """Return what leads stored records out, or None where they go as they are; see `compile_shape`.
