@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from dependency_injector import providers
 
-from containers import Container, build_container
+from containers import Container, bounds, build_container
+from service.adapters.postgres_sql import PostgresDatabase
 from service.contracts import registered
 from service.settings import Settings
 from tests.clocks import FakeClock
 from tests.contract.backends import BACKENDS
 from tests.servers import Servers
+from tests.waiting import PATIENCE_S
 
 Api = TestClient[web.Request, web.Application]
 MakeApi = Callable[..., Awaitable[Api]]
@@ -54,13 +57,23 @@ def make_container(clock: FakeClock, storage_url: str, tmp_path: Path) -> Callab
         container.clock.override(providers.Object(clock))
         # Not the released ones: who writes a contract tries it before it is locked.
         container.registry.override(providers.Singleton(registered))
-        url = container.settings().storage_url
-        if url.scheme in PATIENT:
-            connect = BACKENDS[PATIENT[url.scheme]].connect
-            container.storage.override(providers.Singleton(connect, str(url.path or url.text), clock))
+        be_patient(container, clock)
         return container
 
     return make
+
+
+def be_patient(container: Container, clock: FakeClock) -> None:
+    """Let no server or file of the service count as gone because the machine is slow."""
+    settings = container.settings()
+    url, database = settings.storage_url, settings.database
+    if url.scheme in PATIENT:
+        connect = BACKENDS[PATIENT[url.scheme]].connect
+        container.storage.override(providers.Singleton(connect, str(url.path or url.text), clock))
+    if database.scheme == "postgresql":
+        made = partial(PostgresDatabase, database.text, bounds(settings), timeout_s=PATIENCE_S)
+        shows_datasets = url.text == database.text
+        container.database.override(providers.Singleton(made, shows_datasets=shows_datasets))
 
 
 @pytest.fixture
