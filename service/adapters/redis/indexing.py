@@ -92,13 +92,12 @@ class PendingIndex:
         self._size_bytes = 0
 
     def _first_again(self, entries: Sequence[bytes]) -> int:
-        """Return which entry is the first that came before."""
-        came = self._came.copy()
-        for number, entry in enumerate(entries):
-            if entry in came:
-                return number
-            came.add(entry)
-        raise ValueError("All entries are new.")
+        """Return which entry is the first that came before; one did."""
+        came, first = self._came.copy(), 0
+        while entries[first] not in came:
+            came.add(entries[first])
+            first += 1
+        return first
 
     def _some(self) -> Iterator[tuple[list[str], list[list[Any]]]]:
         """Yield the parts that have keys, with their names in Redis, several at a time."""
