@@ -12,7 +12,6 @@ from typing import Any
 
 from service.adapters.redis.connections import Wire
 from service.adapters.redis.scripts import Command
-from service.domain.errors import StoreError
 
 _MOST = 32
 """Callers to an exchange; Redis answers all of it before it turns to somebody else."""
@@ -63,7 +62,7 @@ class AutoPipeline:
         commands = [command for some, _ in asked for command in some]
         try:
             answers = iter(await self._wire.each(commands, commits=place[1]))
-        except StoreError as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is for those who wait
             answers = iter([error] * len(commands))
         for some, answer in asked:
             _give(answer, [next(answers) for _ in some])
@@ -71,7 +70,7 @@ class AutoPipeline:
 
 def _give(answer: asyncio.Future[Any], found: Sequence[Any]) -> None:
     """Tell a caller, if he still waits, the last of his answers, or the first error among them."""
-    error = next((each for each in found if isinstance(each, StoreError)), None)
+    error = next((each for each in found if isinstance(each, BaseException)), None)
     if answer.done():
         return
     if error is None:

@@ -61,7 +61,7 @@ async def test_of_what_is_not_answered_only_writes_are_in_doubt(
     server: RedisServer, clock: FakeClock
 ) -> None:
     """Where Redis falls silent who reads is told that nothing was written, who writes that it may be."""
-    async with RedisStorage(server.url, clock=clock, timeout_s=1) as storage:
+    async with RedisStorage(server.url, clock=clock, timeout_s=4) as storage:
         # So there are two connections, and both questions get out.
         await asyncio.gather(storage.documents.get("job", "a"), storage.documents.create("job", "a", {}))
         with server.paused():
