@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -129,7 +130,9 @@ class DuckdbEngine:
         return self._parses.begin(self._directory if self._open else None, self._free_bytes)
 
     def _free_bytes(self) -> int:
-        return self._room_bytes - self._parses.size_bytes - sum(table.size_bytes for table in self._tables)
+        """Return how much more may be taken down: what columns leave, and no disk that the store may need."""
+        left = self._room_bytes - sum(table.size_bytes for table in self._tables)
+        return min(left, shutil.disk_usage(self._directory).free // 2) - self._parses.size_bytes
 
     def edited(self, commit: Commit, record: bytes | None) -> None:
         """Be told of a changed record: kept columns are then brought up to date instead of built anew."""

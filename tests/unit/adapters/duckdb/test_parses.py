@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -235,6 +236,19 @@ async def test_what_was_parsed_has_the_room_that_columns_leave(
             assert len(await loader.records(loaded[name])) == 30_000
             assert sum(file.stat().st_size for file in tmp_path.glob("*/*")) <= room_bytes
         assert 0 < shelf.opened < 4
+
+
+async def test_a_disk_that_takes_no_more_fails_no_load(loader: Loader, tmp_path: Path) -> None:
+    """Where the lines cannot be written to their end, they are removed and the load goes on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # of one file, in bytes
+    try:
+        dataset = await loader.load("some", numbered(10_000), a=INTEGER, s=STRING)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.glob("*/parse*")) == []
+    assert await loader.records(dataset) == numbered(10_000)
+    assert loader.shelf.opened == 1
 
 
 async def test_an_engine_that_is_not_open_takes_nothing_down(make_engine: MakeEngine, shelf: Shelf) -> None:
