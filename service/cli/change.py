@@ -158,9 +158,7 @@ def _name(value: object) -> str:
 
 @asynccontextmanager
 async def _stored(session: Session, storage_url: str | None) -> AsyncIterator[Declarer]:
-    services = session.build(session.settings({} if storage_url is None else {"STORAGE_URL": storage_url}))
-    async with services.storage() as storage:
-        await storage.ping()
+    async with session.stored(storage_url) as services:
         yield StoredChanges(services.changing())
 
 

@@ -207,9 +207,7 @@ def _with_keys(
 
 @asynccontextmanager
 async def _stored(session: Session, storage_url: str | None) -> AsyncIterator[Keys]:
-    services = session.build(session.settings({} if storage_url is None else {"STORAGE_URL": storage_url}))
-    async with services.storage() as storage:
-        await storage.ping()
+    async with session.stored(storage_url) as services:
         yield StoredKeys(services.access())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
@@ -73,12 +73,8 @@ def query(  # noqa: PLR0913 - Typer reads the options from the arguments
 
 @asynccontextmanager
 async def _local(session: Session, storage_url: str | None) -> AsyncIterator[Asker]:
-    services = session.build(session.settings({} if storage_url is None else {"STORAGE_URL": storage_url}))
-    async with AsyncExitStack() as stack:
-        storage = await stack.enter_async_context(services.storage())
-        await storage.ping()
-        await stack.enter_async_context(services.engine())
-        yield LocalAsker(await stack.enter_async_context(services.queries()))
+    async with session.stored(storage_url) as services, services.engine(), services.queries() as queries:
+        yield LocalAsker(queries)
 
 
 @asynccontextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -44,6 +45,17 @@ class Session:
             return Settings.from_env({**rest, **overrides})
         except SettingError as error:
             fail(*error.problems, status=2)
+
+    @asynccontextmanager
+    async def stored(self, storage_url: str | None) -> AsyncIterator[Any]:
+        """Build the service over a storage (None: that of the settings), and hold that open.
+
+        Raises `StoreError` where it does not answer.
+        """
+        services = self.build(self.settings({} if storage_url is None else {"STORAGE_URL": storage_url}))
+        async with services.storage() as storage:
+            await storage.ping()
+            yield services
 
 
 def fail(*problems: str, status: int = 1) -> NoReturn:

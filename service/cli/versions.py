@@ -164,12 +164,10 @@ def _write_new(before: date, day: date, description: str, root: Path) -> None:
 
 @asynccontextmanager
 async def _stored(session: Session, storage_url: str | None) -> AsyncIterator[dict[str, Any]]:
-    services = session.build(session.settings({} if storage_url is None else {"STORAGE_URL": storage_url}))
-    sunsetting: Sunsetting = services.sunsetting()
-    registry: Registry = services.registry()
     now = datetime.now(UTC)
-    async with services.storage() as storage:
-        await storage.ping()
+    async with session.stored(storage_url) as services:
+        sunsetting: Sunsetting = services.sunsetting()
+        registry: Registry = services.registry()
         yield await sunsetting.tell(
             [Standing(each.date.isoformat(), registry.state(each, now)) for each in registry.contracts]
         )
