@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
+from service.domain.errors import StoreError
+
 Ready = Callable[[asyncio.StreamReader], Awaitable[None]]
 
 _BUFFER_BYTES = 1 << 20
@@ -105,7 +107,7 @@ class Children:
             await self._end(child)
             if self._ahead:
                 # Where it cannot be started, whoever needs it is told.
-                with suppress(OSError):  # of which ChildProcessError is one
+                with suppress(OSError, StoreError):  # ChildProcessError is one of the first
                     self._idle.append(await self._start())
         finally:
             self._places.release()
