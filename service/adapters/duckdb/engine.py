@@ -90,6 +90,7 @@ class DuckdbEngine:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._database.close()
+        await self._parses.aclose()
         self._tables = []
         await self._stack.aclose()
 
@@ -178,11 +179,14 @@ class DuckdbEngine:
     async def _build_from_parse(self, dataset: Dataset) -> frozenset[str]:
         """Build columns from what the load has parsed, if that is kept; return which of them must be wide."""
         async with self._parses.take(dataset.name) as parse:
-            if parse is None or parse.dataset is None or not self._leads_to(parse.dataset, dataset):
+            parsed = None if parse is None else parse.dataset
+            if parse is None or parsed is None or not self._leads_to(parsed, dataset):
                 return frozenset()
             try:
                 async with self._building:
-                    await self._build(parse.dataset, partial(self._fill_from, parse), frozenset())
+                    await asyncio.to_thread(parse.write)
+                    if parse.dataset is not None:  # else there was no room for it
+                        await self._build(parsed, partial(self._fill_from, parse), frozenset())
             except TooWide as error:
                 return error.names
             except OutOfSpace:  # the columns alone may fit
