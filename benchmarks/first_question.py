@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import urllib.request
 from pathlib import Path
 
 from benchmarks.files import sample_csv
 from benchmarks.processes import Running, aerolite
-from benchmarks.serving import upload
+from benchmarks.serving import fetch, upload
 from benchmarks.stores import NAMES, stores
 from benchmarks.table import Row
 
@@ -45,5 +44,5 @@ def first_question(directory: Path) -> list[Row]:
 def _asked(service: Running) -> float:
     """Return the CPU seconds of a process for a question that needs columns."""
     before = sum(service.process.cpu_times()[:2])
-    urllib.request.urlopen(f"{service.url}/datasets/landings/records?recclass=L6&limit=1").read()
+    fetch(f"{service.url}/datasets/landings/records?recclass=L6&limit=1")
     return sum(service.process.cpu_times()[:2]) - before

@@ -86,6 +86,7 @@ class Database:
         if root is None:
             return
         await self._threads.settle()
+        self._parsed.cache_clear()
         for cursor in self._free:
             cursor.close()
         self._free = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
@@ -317,19 +317,18 @@ class DuckdbEngine:
     async def _make_room(self, growing: Table) -> None:
         """Drop what was least recently used until all fit. Raises `OutOfSpace` where they never will."""
         growing.measure()
-        others = [table for table in self._tables if table is not growing]
-        while self._over_room([growing, *others]):
+        while self._over_room(growing):
             if await self._parses.drop_oldest():
                 continue
-            idle = [table for table in others if not table.users]
+            idle = [table for table in self._tables if table is not growing and not table.users]
             if not idle:
                 raise OutOfSpace("The dataset's columns do not fit in ENGINE_SPILL_BYTES; give it more room.")
             oldest = min(idle, key=lambda table: table.used)
-            others.remove(oldest)
             self._tables.remove(oldest)
             await self._drop(oldest)
 
-    def _over_room(self, tables: Sequence[Table]) -> bool:
+    def _over_room(self, growing: Table) -> bool:
+        tables = {growing, *self._tables}
         return sum(table.size_bytes for table in tables) + self._parses.size_bytes > self._room_bytes
 
     async def _drop(self, table: Table) -> None:

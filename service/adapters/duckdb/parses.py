@@ -28,6 +28,9 @@ MAX_LINE_BYTES = 1 << 20
 HELD_BYTES = 16 << 20
 """Of one load in memory."""
 
+_OBJECT_BYTES = 48
+"""What a record takes in memory beside its bytes: the head of an object, and its place in a list."""
+
 KEPT_BYTES = 32 << 20
 """Of all loads that are over in memory; what does not fit is written to files, the oldest first."""
 
@@ -115,7 +118,7 @@ class Parse:
             return
         self._held.append(records)
         self._count += len(records)
-        self.held_bytes += sum(map(len, records))
+        self.held_bytes += sum(map(len, records)) + _OBJECT_BYTES * len(records)
         if self.held_bytes > self._most_held_bytes:
             self._write_held()
 

@@ -259,6 +259,14 @@ def test_a_disk_that_takes_no_more_fails_no_load(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_small_records_count_for_what_they_take_in_memory(tmp_path: Path) -> None:
+    """A hundred thousand of two bytes are no 200 kB."""
+    parse = Parse(tmp_path / "parse", lambda: 1 << 30, held_bytes=1 << 20)
+    assert len(list(parse.of([Batch([b"{}"] * 100_000)]))) == 1
+    assert (parse.held_bytes, parse.size_bytes) == (0, 300_000)
+    parse.discard()
+
+
 async def test_a_little_is_held_in_memory_and_the_rest_in_files(shelf: Shelf, tmp_path: Path) -> None:
     """Loads that together are too large for memory are written, the oldest first, and dropped so, too."""
     records = [b'{"s":"%b"}' % (b"x" * 100_000)] * 120
