@@ -173,7 +173,10 @@ class Parses:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
-        """Wait until nothing is written or removed any more."""
+        """Discard all, also of loads that go on, and wait until nothing is written or removed any more."""
+        for parse in [*self._under_way, *self._kept.values()]:
+            self._in_thread(parse.discard)
+        self._kept.clear()
         await asyncio.gather(*self._tasks)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from service.domain.errors import InvalidContent
 from service.domain.records import Batch
 from service.ports.engine import Filter, Operator, Order, Question, Window
 from service.ports.storage import Commit
+from tests.waiting import until
 
 from .conftest import MakeEngine, Shelf
 
@@ -90,6 +92,12 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lines]:
     """Give what writes and reads."""
     with duckdb.connect() as connection:
         yield Lines(tmp_path_factory.mktemp("lines"), connection)
+
+
+def opened_under(directory: Path) -> list[str]:
+    """Return the parses that this process has open."""
+    paths = [str(link.resolve()) for link in Path("/proc/self/fd").iterdir()]
+    return [path for path in paths if path.startswith(f"{directory}/") and "/parse" in path]
 
 
 def numbered(number: int) -> list[bytes]:
@@ -277,13 +285,36 @@ async def test_a_little_is_held_in_memory_and_the_rest_in_files(shelf: Shelf, tm
             list(parse.of([Batch(records)]))
             parse.keep(Commit(dataset))
         held.append(parse)
-    await parses.aclose()
+    await until(lambda: held[0].parts)
     assert [parse.held_bytes > 0 for parse in held] == [False, True, True]
     assert parses.size_bytes == held[0].size_bytes > 12_000_000
     assert await parses.drop_oldest()
     assert not await parses.drop_oldest()
     assert [name in parses for name in names] == [False, True, True]
     assert list(tmp_path.iterdir()) == []
+    await parses.aclose()
+    assert [name in parses for name in names] == [False, False, False]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_a_closed_engine_leaves_no_file_open(
+    make_engine: MakeEngine, shelf: Shelf, tmp_path: Path, *, ended: bool
+) -> None:
+    """What nobody has asked about is closed with it, also of a load that ends only afterwards."""
+    batches = [Batch([b'{"s":"%b"}' % (b"x" * 100_000)] * 200)]
+    dataset = await shelf.load("some", [{"s": "x"}] * 200, s=STRING)
+    async with AsyncExitStack() as load:
+        async with make_engine() as engine:
+            recording = await load.enter_async_context(engine.recording())
+            list(recording.of(batches))
+            assert len(opened_under(tmp_path)) == 1
+            if ended:
+                recording.keep(Commit(dataset))
+                await load.aclose()
+        assert opened_under(tmp_path) == []
+        list(recording.of(batches))
+        recording.keep(Commit(dataset))
+    assert opened_under(tmp_path) == []
 
 
 async def test_an_engine_that_is_not_open_takes_nothing_down(make_engine: MakeEngine, shelf: Shelf) -> None:
