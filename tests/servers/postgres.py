@@ -14,7 +14,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -27,6 +26,7 @@ import asyncpg
 import psutil
 
 from tests.servers.directories import lasting, temporary
+from tests.servers.ports import own_port
 
 USER = "aerolite"
 PASSWORD = "s3cret-of-the-tests"  # in every URL, so a test can prove that no message shows it
@@ -39,14 +39,14 @@ class PostgresServer:
     It keeps its port and its data over `stop`, `kill` and `start`.
     """
 
-    def __init__(self, binaries: Path, data: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, binaries: Path, data: Path, port: int, settings: Mapping[str, str]) -> None:
         self._binaries = binaries
         self._data = data
         self._log = data.parent / "server.log"
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
-        self.port = _free_port()
+        self.port = port
 
     @property
     def url(self) -> str:
@@ -182,12 +182,12 @@ def run_postgres(
 ) -> Iterator[PostgresServer]:
     """Run a server for as long as the block lasts; `settings` as in postgresql.conf. Blocks for a second."""
     where = binaries or find_binaries()
-    with temporary("postgres") as folder:
+    with own_port() as port, temporary("postgres") as folder:
         _hand_over(folder)
         data = folder / "data"
         shutil.copytree(_template(where, wal_segment_mib), data)
         _hand_over(data, *data.rglob("*"))
-        server = PostgresServer(where, data, settings or {})
+        server = PostgresServer(where, data, port, settings or {})
         try:
             yield server.start()
         finally:
@@ -307,9 +307,3 @@ def _unprivileged() -> dict[str, Any]:
         return {}
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

