@@ -77,6 +77,7 @@ class Database:
         self._opening = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._opened: _Opened | None = None
+        self._closed = True
         self._seen = False  # a file that was there once is never made anew, empty
 
     async def open(self) -> None:
@@ -89,12 +90,18 @@ class Database:
                 await asyncio.to_thread(self._path.parent.mkdir, parents=True, exist_ok=True)
                 self._opened = await self._open()
         except Locked:
-            return
+            pass
         except StoreUnavailable as error:
             raise StoreError(error.detail) from error
+        self._closed = False
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; who comes later gets none."""
+        self._closed = True
+        async with self._opening:  # else what is being opened would stay open
+            await self._leave()
+
+    async def _leave(self) -> None:
         if self._opened is not None:
             opened, self._opened = self._opened, None
             with translated(self._path):
@@ -175,9 +182,11 @@ class Database:
             if self._opened is not None and self._opened.identity == self._identity():
                 return self._opened
             async with self._opening:
+                if self._closed:
+                    raise StoreUnavailable(f"The database {self._path} is closed.")
                 opened = self._opened
                 if opened is None or opened.identity != self._identity():
-                    await self.close()
+                    await self._leave()
                     opened = self._opened = await self._open()
                 return opened
 
