@@ -48,6 +48,7 @@ class Freshness:
         self._connection: Any = None
         self._waiting: list[_Waiter] = []
         self._turns: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def dataset(self, name: str) -> Dataset | None:
         """Return the current revision."""
@@ -60,14 +61,19 @@ class Freshness:
         return found
 
     async def close(self) -> None:
-        """End it; whoever waits is told that the store is unavailable."""
+        """End it; whoever waits, or asks later, is told that the store is unavailable."""
+        self._closed = True
         if self._turns is not None:
             self._turns.cancel()
             await asyncio.wait([self._turns])
+        self._leave(self._waiting)  # it may not have begun
         self._drop()
 
     def _ask(self, question: _Question) -> asyncio.Future[Any]:
         waiter = asyncio.get_running_loop().create_future()
+        if self._closed:
+            self._leave([(question, waiter)])
+            return waiter
         self._waiting.append((question, waiter))
         if self._turns is None:
             self._turns = asyncio.create_task(self._take_turns())
@@ -81,7 +87,7 @@ class Freshness:
                 await self._serve(waiting)
         finally:
             self._turns = None
-            _fail([*waiting, *self._waiting], StoreUnavailable(f"{self._server.place.text} is being left."))
+            self._leave([*waiting, *self._waiting])
             self._waiting = []
 
     async def _serve(self, waiting: Sequence[_Waiter]) -> None:
@@ -123,6 +129,9 @@ class Freshness:
             found[name] = dataset_of(row)
             self._seen.put(name, found[name])
         return found
+
+    def _leave(self, waiting: Sequence[_Waiter]) -> None:
+        _fail(waiting, StoreUnavailable(f"{self._server.place.text} is being left."))
 
     def _drop(self) -> None:
         if self._connection is not None:

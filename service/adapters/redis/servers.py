@@ -31,10 +31,12 @@ class Node:
         self.address = address
         self._pool = ConnectionPool(**options)
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._closed = False
 
     async def exchange(self, commands: Sequence[Command], exchange: Exchange) -> list[Any]:
         """Send commands together and return their answers, errors among them as exceptions."""
         async with self._places:
+            _check_open(closed=self._closed)
             # Untyped for its deprecated arguments.
             connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
             try:
@@ -49,10 +51,18 @@ class Node:
                 return replies
             finally:
                 await self._pool.release(connection)
+                if self._closed:  # the pool has closed those that were there then
+                    await connection.disconnect()
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; none is made any more."""
+        self._closed = True
         await self._pool.aclose()
+
+
+def _check_open(*, closed: bool) -> None:
+    if closed:
+        raise ConnectionError("it is being left")
 
 
 async def _spoken(connection: Any, commands: Iterable[Command]) -> list[Any]:
@@ -136,6 +146,7 @@ class Cluster:
         self._client: RedisCluster | None = None
         self._looking = asyncio.Lock()
         self._nodes: dict[str, Node] = {}
+        self._closed = False
 
     async def node(self, key: Word) -> Node:
         """Return the primary that has the key's slot."""
@@ -156,12 +167,15 @@ class Cluster:
         return True
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; none is made any more."""
+        self._closed = True
+        self._client = None
         for node in self._nodes.values():
             await node.aclose()
 
     async def _look(self) -> RedisCluster:
         async with self._looking:
+            _check_open(closed=self._closed)
             if self._client is None:
                 client = self._new_client()
                 found = client.nodes_manager
@@ -187,6 +201,7 @@ class Cluster:
         )
 
     def _open(self, node: ClusterNode) -> Node:
+        _check_open(closed=self._closed)  # it may have been left while it was looked for
         if node.name not in self._nodes:
             options = {**self._seeds[0], "host": node.host, "port": node.port}
             self._nodes[node.name] = Node(options, _address([options], self._setting))
