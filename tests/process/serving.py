@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,11 @@ async def _until_listening(server: Serving) -> None:
 
 async def _until_ready(server: Serving) -> None:
     async with aiohttp.ClientSession() as session:
-        while True:
-            async with session.get(f"{server.url}/readyz") as answer:
-                if answer.status == 200:
-                    return
+        while server.process.returncode is None:
+            # A busy machine may not read the question within a header timeout that a test has made short.
+            with suppress(aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                async with session.get(f"{server.url}/readyz") as answer:
+                    if answer.status == 200:
+                        return
             await asyncio.sleep(0.01)
+    raise AssertionError(f"the server ended: {server.lines}")

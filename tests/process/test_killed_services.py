@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -17,6 +18,7 @@ from tests.contract.backends import BACKENDS
 from tests.contract.backends.base import ProcessBackend
 from tests.faults import trials
 from tests.servers import Servers
+from tests.waiting import patience
 
 from .serving import serving
 
@@ -46,12 +48,21 @@ class Write:
         return self.records if self.loads else before + self.records
 
     async def send(self, client: aiohttp.ClientSession) -> None:
-        """Send it. Raises `aiohttp.ClientError` where no answer comes."""
+        """Send it until it is acknowledged. Raises `aiohttp.ClientError` where no answer comes.
+
+        A store that a busy machine keeps from answering counts as gone, and then its key makes it safe to
+        send it again.
+        """
+        while not await self._sent(client):
+            pass
+
+    async def _sent(self, client: aiohttp.ClientSession) -> bool:
         method, path = ("PUT", "/datasets/d") if self.loads else ("POST", "/datasets/d/records")
         body = "n,fill\n" + "".join(f"{record},{FILL}\n" for record in self.records)
         headers = {"Content-Type": "text/csv", "Idempotency-Key": self.key}
         async with client.request(method, path, data=body, headers=headers) as answer:
-            assert answer.status in {200, 201}, await answer.text()
+            assert answer.status in {200, 201, 503}, await answer.text()
+            return answer.status != 503
 
 
 @pytest.fixture(params=[name for name, entry in BACKENDS.items() if entry.connect is not None])
@@ -70,11 +81,16 @@ def settings_of(backend: ProcessBackend) -> dict[str, str]:
 
 
 async def stored(client: aiohttp.ClientSession) -> list[str]:
-    """Return what is in the dataset."""
+    """Return what is in the dataset, as soon as the store can tell."""
     headers = {"API-Version": "2026-11-20"}
-    async with client.get("/datasets/d/records?limit=all&fields=n", headers=headers) as answer:
-        assert answer.status == 200, await answer.text()
-        return [record["n"] for record in (await answer.json())["records"]]
+    async with patience():
+        while True:
+            async with client.get("/datasets/d/records?limit=all&fields=n", headers=headers) as answer:
+                assert answer.status in {200, 503}, await answer.text()
+                with suppress(aiohttp.ClientPayloadError):  # the store fell silent in the middle
+                    found = await answer.json()
+                    if answer.status == 200:
+                        return [record["n"] for record in found["records"]]
 
 
 @pytest.mark.faults
