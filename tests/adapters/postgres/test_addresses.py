@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 async def refusal(url: str) -> StoreError:
     """Return why a storage on this URL does not answer."""
     with pytest.raises(StoreError) as caught:
-        async with PostgresStorage(url, clock=FakeClock(), timeout_s=1) as storage:
+        async with PostgresStorage(url, clock=FakeClock(), timeout_s=PATIENCE_S) as storage:
             await storage.ping()
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
     assert caught.value.detail.endswith(".")

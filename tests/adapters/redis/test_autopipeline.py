@@ -9,6 +9,7 @@ from service.adapters.redis import RedisStorage
 from service.domain.errors import OutcomeUnknown, StoreError, StoreUnavailable
 from tests.clocks import FakeClock
 from tests.servers.redis import RedisCluster, RedisServer
+from tests.waiting import PATIENCE_S
 
 MANY = [f"{number:03}" for number in range(100)]
 
@@ -49,7 +50,7 @@ async def test_a_caller_that_goes_away_takes_nobody_along(storage: RedisStorage)
 
 async def test_closing_ends_what_is_being_asked(server: RedisServer, clock: FakeClock) -> None:
     """Nobody waits for a storage that is closed, whether his question was sent or not."""
-    async with RedisStorage(server.url, clock=clock) as storage:
+    async with RedisStorage(server.url, clock=clock, timeout_s=PATIENCE_S) as storage:
         await storage.ping()
         tasks = [asyncio.create_task(storage.documents.get("job", one)) for one in MANY]
         await asyncio.sleep(0)
@@ -92,7 +93,7 @@ async def test_scripts_that_the_server_forgot_are_sent_again(
 
 async def test_in_a_cluster_each_slot_is_asked_by_itself(cluster: RedisCluster, clock: FakeClock) -> None:
     """Documents of many kinds, written and read at once, are at their nodes."""
-    async with RedisStorage(cluster.url, clock=clock) as storage:
+    async with RedisStorage(cluster.url, clock=clock, timeout_s=PATIENCE_S) as storage:
         expires = clock.now() + timedelta(hours=1)
         for kind in MANY[:9]:
             await storage.documents.create(kind, "first", {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from redis.crc import key_slot
 
 from service.adapters.redis import RedisStorage
@@ -21,7 +23,7 @@ async def test_everything_of_a_dataset_is_in_one_slot(
     await append(storage, fill(2990, 1500), on_conflict=OnConflict.REPLACE)
     await append(storage, fill(10_000, 1500, keys=True))
     await storage.datasets.delete_record("d", 7)
-    await storage.documents.create("job", "a", {}, tag="t", expires=clock.now().replace(year=2999))
+    await storage.documents.create("job", "a", {}, tag="t", expires=clock.now() + timedelta(days=365_000))
     with server.client() as client:
         keys = list(client.scan_iter(count=1000))
         assert all(key.startswith(b"aerolite:") for key in keys)

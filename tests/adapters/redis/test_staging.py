@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -145,6 +148,30 @@ async def test_a_load_whose_stage_was_swept_commits_nothing(
     await storage.sweep(clock.now())
     with server.client() as client:
         assert [key for key in client.scan_iter(count=1000) if b":r:" in key or b":k:" in key] == []
+
+
+async def test_an_append_that_is_given_up_while_its_file_is_made_closes_it(tmp_path: Path) -> None:
+    """The thread that makes it is waited for, and one that comes later makes none."""
+    begun, go_on = threading.Event(), threading.Event()
+    made: list[IO[bytes]] = []
+
+    def slowly() -> IO[bytes]:
+        begun.set()
+        go_on.wait()
+        made.append((tmp_path / "file").open("xb+"))
+        return made[-1]
+
+    with Spool(slowly) as spool:
+        adding = asyncio.create_task(spool.add(fill(0, 3000)))
+        await asyncio.to_thread(begun.wait)
+        adding.cancel()
+        await asyncio.wait({adding})
+        going_on = asyncio.create_task(asyncio.to_thread(go_on.set))
+        await asyncio.sleep(0)  # it is under way
+    await going_on
+    assert [file.closed for file in made] == [True]
+    await spool.add(fill(0, 3000))
+    assert len(made) == 1
 
 
 async def test_a_full_disk_for_uploads_is_told() -> None:
