@@ -161,7 +161,7 @@ async def test_the_job_of_a_dead_worker_is_taken_when_its_lease_ends(stage: Stag
     ran: list[int] = []
     kind = counting(ran)
     job = await stage.desk(kind).post(kind, {"n": 1})
-    await stage.queue.hear(1, 5)
+    await stage.queue.hear(1, 60)
     await stage.begun_by_a_dead_worker(job)
     assert await stage.reconciler().sweep() == 0
     assert await stage.runner(kind).run(job.id) is None
