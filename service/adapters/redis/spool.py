@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import IO, Self
 
@@ -20,7 +21,11 @@ from service.domain.records import Batch
 
 
 class Spool:
-    """Keeps batches in order; what fits into one step stays in memory (`small`)."""
+    """Keeps batches in order; what fits into one step stays in memory (`small`).
+
+    An append that is cancelled may leave a thread in `add`: leaving waits for it, and one that comes later
+    makes no file any more.
+    """
 
     def __init__(self, open_file: Callable[[], IO[bytes]] = tempfile.TemporaryFile) -> None:
         self._open_file = open_file
@@ -28,6 +33,8 @@ class Spool:
         self._records = 0
         self._size_bytes = 0
         self._file: IO[bytes] | None = None
+        self._lock = threading.Lock()
+        self._left = False
 
     def __enter__(self) -> Self:
         """Open nothing yet."""
@@ -35,8 +42,10 @@ class Spool:
 
     def __exit__(self, *exc: object) -> None:
         """Remove the file."""
-        if self._file is not None:
-            self._file.close()
+        with self._lock:
+            self._left = True
+            if self._file is not None:
+                self._file.close()
 
     def small(self) -> Batch | None:
         """Return everything as one batch, or None where it is too much for one step."""
@@ -70,11 +79,14 @@ class Spool:
                 yield batch
 
     def _write(self, batches: list[Batch]) -> None:
-        if self._file is None:
-            self._file = self._open_file()
-        for batch in batches:
-            data = msgspec.msgpack.encode((batch.records, batch.keys))
-            self._file.write(len(data).to_bytes(8) + data)
+        with self._lock:
+            if self._left:
+                return
+            if self._file is None:
+                self._file = self._open_file()
+            for batch in batches:
+                data = msgspec.msgpack.encode((batch.records, batch.keys))
+                self._file.write(len(data).to_bytes(8) + data)
 
 
 def _read(file: IO[bytes]) -> Batch | None:
