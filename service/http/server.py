@@ -55,8 +55,16 @@ class Server:
 
         `started` is told the URL. Raises `OSError` where the address cannot be had.
         """
-        sock = self._bind()
-        self.port = sock.getsockname()[1]
+        with self._bind() as sock:
+            self.port = sock.getsockname()[1]
+            await self._serve(sock, started)
+        log.info("stopped")
+
+    def stop(self) -> None:
+        """Ask the server to drain and end."""
+        self._stop.set()
+
+    async def _serve(self, sock: socket.socket, started: Callable[[str], None] | None) -> None:
         # Bodies are inflated by the spool, which checks their size and end; aiohttp would do neither.
         runner = web.AppRunner(
             self._app(), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S, handle_signals=False
@@ -78,12 +86,6 @@ class Server:
             await self._drain()
         finally:
             await runner.cleanup()
-            sock.close()
-        log.info("stopped")
-
-    def stop(self) -> None:
-        """Ask the server to drain and end."""
-        self._stop.set()
 
     async def _drain(self) -> None:
         self._lifecycle.drain()
