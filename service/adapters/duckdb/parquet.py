@@ -43,15 +43,20 @@ async def parquet_file(
     sql = f"COPY ({statement.sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
     try:
         await lease.run(lambda cursor: cursor.execute(sql, statement.values).fetchall())
-        file = await asyncio.to_thread(path.open, "rb")
-        try:
-            while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-                yield chunk
-        finally:
-            file.close()
+        sent_bytes = 0
+        while chunk := await asyncio.to_thread(_piece, path, sent_bytes):
+            yield chunk
+            sent_bytes += len(chunk)
     finally:
         await lease.settled()
         path.unlink(missing_ok=True)
+
+
+def _piece(path: Path, start: int) -> bytes:
+    """Read some bytes; it closes the file itself, for nobody may be waiting for it any more."""
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(_CHUNK_BYTES)
 
 
 def _column(expression: Expression, bound: Bound, *, typed: bool) -> str:

@@ -151,6 +151,14 @@ class LoadOrders:
 
 
 async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    with await asyncio.to_thread(path.open, "rb") as file:
-        while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
-            yield chunk
+    read_bytes = 0
+    while chunk := await asyncio.to_thread(_piece, path, read_bytes):
+        yield chunk
+        read_bytes += len(chunk)
+
+
+def _piece(path: Path, start: int) -> bytes:
+    """Read some bytes; it closes the file itself, for nobody may be waiting for it any more."""
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(_READ_BYTES)

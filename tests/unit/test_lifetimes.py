@@ -1,0 +1,108 @@
+"""What is opened is closed, also where the next step fails or nobody waits for it any more."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+import pytest
+from aiohttp import web
+
+from service.adapters.clock import SystemClock
+from service.adapters.memory import MemoryStorage
+from service.adapters.queue.in_process import InProcessQueue
+from service.domain.errors import StoreError
+from service.http.lifecycle import Lifecycle
+from service.http.server import Listening, Server
+from service.ports.spool import Spool, Upload
+from service.ports.storage import NO_GUARD
+from service.usecases.jobs.blobs import Blobs
+from service.usecases.jobs.desk import Desk
+from service.usecases.jobs.kinds import JobTypes
+from service.usecases.jobs.load import LoadJob, LoadOrders, Verb
+from service.usecases.jobs.store import JobStore
+from service.usecases.loading import Limits, Loading, LoadOptions, Source
+from service.usecases.views import Views
+from tests.waiting import until
+
+
+def opened() -> set[str]:
+    """Return the files and sockets that this process has open."""
+    return {str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
+
+
+async def test_a_server_without_an_application_leaves_its_port() -> None:
+    """Where a setting turns out to be wrong the socket is closed that was bound before."""
+
+    def wrong() -> web.Application:
+        raise StoreError("DATABASE_URL is no URL of PostgreSQL.")
+
+    server = Server(wrong, Lifecycle(), Listening("127.0.0.1", 0, header_timeout_s=1.0, drain_s=0.0))
+    gc.collect()
+    before = opened()
+    with pytest.raises(StoreError) as raised:  # which holds what was under way, the socket included
+        await server.run()
+    assert opened() <= before, raised
+
+
+class SlowPath(type(Path())):  # type: ignore[misc]  # what a path is depends on the system
+    """A file that takes its time to be opened."""
+
+    begun, go_on = threading.Event(), threading.Event()
+
+    def open(self, *args: Any, **options: Any) -> IO[Any]:
+        """Open it, and say so later."""
+        file = super().open(*args, **options)
+        self.begun.set()
+        self.go_on.wait()
+        return cast("IO[Any]", file)
+
+
+class Spooled:
+    """Has the upload."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @asynccontextmanager
+    async def receive(
+        self, chunks: AsyncIterator[bytes], *, content_encoding: str | None, max_bytes: int
+    ) -> AsyncIterator[Upload]:
+        """Give it."""
+        yield Upload(self._path, 3, "digest", 3)
+
+
+async def body() -> AsyncIterator[bytes]:
+    """Yield what was sent."""
+    yield b"a\n1"
+
+
+async def test_an_upload_that_is_given_up_while_it_is_opened_is_closed(tmp_path: Path) -> None:
+    """The thread that opens it for the job closes it, too, and leaves that to no collector."""
+    (tmp_path / "upload").write_bytes(b"a\n1")
+    path = SlowPath(tmp_path / "upload")
+    clock = SystemClock()
+    async with MemoryStorage(clock=clock) as storage:
+        documents = storage.documents
+        blobs = Blobs(documents)
+        spool: Spool = Spooled(path)
+        loading = Loading(storage.datasets, spool, Limits(), Views())
+        kind = LoadJob(loading, blobs, clock)
+        desk = Desk(JobStore(documents, clock), JobTypes([kind]), InProcessQueue(), clock)
+        orders = LoadOrders(desk, kind, spool, blobs, documents, clock, 1 << 20)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            post = orders.post(Verb.REPLACE, "d", Source(body()), LoadOptions(), NO_GUARD)
+            posting = asyncio.create_task(post)
+            await until(path.begun.is_set)
+            posting.cancel()
+            await asyncio.wait({posting})
+            path.go_on.set()
+            await until(lambda: str(path) not in opened())
+        assert [str(each.message) for each in warned] == []
