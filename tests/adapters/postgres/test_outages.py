@@ -29,8 +29,8 @@ HANGING_S = 30.0
 
 
 @pytest.fixture
-async def storage(url: str) -> AsyncIterator[PostgresStorage]:
-    """Give a replica that does not wait for ever."""
+async def hurried(url: str, storage: PostgresStorage) -> AsyncIterator[PostgresStorage]:
+    """Give a replica that does not wait for ever, beside one that does."""
     async with PostgresStorage(url, clock=FakeClock(), timeout_s=ANSWER_S) as opened:
         await works(opened)
         yield opened
@@ -63,14 +63,16 @@ async def test_connections_that_the_server_closed_are_made_anew(storage: Postgre
     assert await everything(storage) == records(range(4))
 
 
-async def test_a_write_that_is_only_slow_is_not_given_up(storage: PostgresStorage, url: str) -> None:
+async def test_a_write_that_is_only_slow_is_not_given_up(
+    storage: PostgresStorage, hurried: PostgresStorage, url: str
+) -> None:
     """A commit that waits for another writer longer than a dead server is waited for still commits."""
     await load(storage, records([0]))
     connection = await asyncpg.connect(url)
     transaction = connection.transaction()
     await transaction.start()
     await connection.execute("SELECT FROM aerolite.datasets WHERE name = 'd' FOR UPDATE")
-    waiting = asyncio.create_task(append(storage, records([1])))
+    waiting = asyncio.create_task(append(hurried, records([1])))
     done, _ = await asyncio.wait([waiting], timeout=ANSWER_S + 1)
     assert not done
     await transaction.rollback()
@@ -78,24 +80,26 @@ async def test_a_write_that_is_only_slow_is_not_given_up(storage: PostgresStorag
     assert (await waiting).added == 1
 
 
-async def test_all_who_wait_are_told(storage: PostgresStorage, server: PostgresServer) -> None:
+async def test_all_who_wait_are_told(
+    storage: PostgresStorage, hurried: PostgresStorage, server: PostgresServer
+) -> None:
     """Many more calls than there are connections: none waits for the time-outs of others."""
     await load(storage, records(range(3)))
     with server.paused():
-        calls = [storage.datasets.slice("d", limit=1) for _ in range(50)]
-        looks = [storage.datasets.dataset("d") for _ in range(50)]
+        calls = [hurried.datasets.slice("d", limit=1) for _ in range(50)]
+        looks = [hurried.datasets.dataset("d") for _ in range(50)]
         async with asyncio.timeout(HANGING_S):
             outcomes = await asyncio.gather(*calls, *looks, return_exceptions=True)
     assert {type(one) for one in outcomes} == {StoreUnavailable}
 
 
 async def test_a_copy_that_waits_for_a_server_that_restarted_ends(
-    storage: PostgresStorage, server: PostgresServer
+    storage: PostgresStorage, hurried: PostgresStorage, server: PostgresServer
 ) -> None:
     """The driver would wait for ever for room in a socket that is closed; the writer is told."""
     await load(storage, records([0]))
     huge = Batch([b'{"fill": "%s"}' % (b"f" * (4 << 20))] * 8)
-    async with storage.datasets.replace("d") as writer:
+    async with hurried.datasets.replace("d") as writer:
         await writer.add(Batch(records([1])))
         with server.paused():
             adding = asyncio.create_task(writer.add(huge))
@@ -116,19 +120,22 @@ async def test_a_copy_that_waits_for_a_server_that_restarted_ends(
 
 
 @pytest.mark.parametrize("cut", Cut)
-async def test_a_connection_lost_in_a_commit_is_told_and_settled(url: str, cut: Cut) -> None:
+async def test_a_connection_lost_in_a_commit_is_told_and_settled(
+    storage: PostgresStorage, url: str, cut: Cut
+) -> None:
     """The outcome is unknown; the same Idempotency-Key finds it, or makes the commit."""
     clock = FakeClock()
     once = Guard(idempotency=Idempotency("k", "f", clock.now() + timedelta(days=1)))
     async with (
         proxied(url) as (proxy, address),
-        PostgresStorage(address, clock=clock, timeout_s=ANSWER_S) as storage,
+        PostgresStorage(address, clock=clock, timeout_s=ANSWER_S) as hurried,
     ):
         await load(storage, records([0]))
+        await works(hurried)
         proxy.cut = cut
         async with asyncio.timeout(HANGING_S):
             with pytest.raises(OutcomeUnknown, match="Idempotency-Key"):
-                await append(storage, records([1]), guard=once)
+                await append(hurried, records([1]), guard=once)
         proxy.cut = None
         if cut is Cut.AFTER:
             with pytest.raises(AlreadyCommitted) as caught:
@@ -139,42 +146,46 @@ async def test_a_connection_lost_in_a_commit_is_told_and_settled(url: str, cut: 
         assert await everything(storage) == records([0, 1])
 
 
-async def test_a_connection_lost_before_a_commit_has_written_nothing(url: str) -> None:
+async def test_a_connection_lost_before_a_commit_has_written_nothing(
+    storage: PostgresStorage, url: str
+) -> None:
     """Then the store was unavailable, which is no doubt."""
     async with (
         proxied(url) as (proxy, address),
-        PostgresStorage(address, clock=FakeClock(), timeout_s=ANSWER_S) as storage,
+        PostgresStorage(address, clock=FakeClock(), timeout_s=ANSWER_S) as hurried,
     ):
         await load(storage, records([0]))
         for cut in (Cut.BEFORE, Cut.AFTER):
             proxy.cut, proxy.word = cut, b"BEGIN"
             with pytest.raises(StoreUnavailable):
-                await append(storage, records([1]))
+                await append(hurried, records([1]))
         proxy.cut = None
         assert await everything(storage) == records([0])
 
 
-async def test_snapshots_leave_room_for_pages(url: str) -> None:
+async def test_snapshots_leave_room_for_pages(storage: PostgresStorage, url: str) -> None:
     """Who holds all snapshots there may be keeps others from theirs, not from reading and writing."""
-    async with PostgresStorage(url, clock=FakeClock(), pool_size=1, timeout_s=ANSWER_S) as storage:
-        await load(storage, records(range(3)))
-        async with storage.datasets.snapshot("d"), storage.datasets.snapshot("d"):
+    await load(storage, records(range(3)))
+    async with PostgresStorage(url, clock=FakeClock(), pool_size=1, timeout_s=ANSWER_S) as small:
+        await works(small)
+        async with small.datasets.snapshot("d"), small.datasets.snapshot("d"):
             with pytest.raises(Busy, match="in use"):
-                async with storage.datasets.snapshot("d"):
+                async with small.datasets.snapshot("d"):
                     pytest.fail("there should be no third")
-            await append(storage, records([3]))
-            assert (await storage.datasets.slice("d", limit=1)).dataset.count == 4
-        assert await everything(storage) == records(range(4))
+            await append(small, records([3]))
+            assert (await small.datasets.slice("d", limit=1)).dataset.count == 4
+        assert await everything(small) == records(range(4))
 
 
-async def test_leaving_tells_who_waits(url: str, server: PostgresServer) -> None:
+async def test_leaving_tells_who_waits(storage: PostgresStorage, url: str, server: PostgresServer) -> None:
     """A storage that is closed while calls wait for a silent server does not leave them waiting."""
-    async with PostgresStorage(url, clock=FakeClock(), timeout_s=ANSWER_S) as storage:
-        await load(storage, records([0]))
+    await load(storage, records([0]))
+    async with PostgresStorage(url, clock=FakeClock(), timeout_s=ANSWER_S) as leaving:
+        await works(leaving)
         with server.paused():
-            looking = [asyncio.create_task(storage.datasets.dataset("d")) for _ in range(3)]
+            looking = [asyncio.create_task(leaving.datasets.dataset("d")) for _ in range(3)]
             await asyncio.sleep(0.05)
-            await storage.__aexit__(None, None, None)
+            await leaving.__aexit__(None, None, None)
             outcomes = await asyncio.gather(*looking, return_exceptions=True)
     assert {type(one) for one in outcomes} == {StoreUnavailable}
     assert "is being left" in str(outcomes[0])

@@ -15,6 +15,7 @@ from service.domain.errors import Busy, StoreUnavailable
 from service.domain.records import Batch
 from tests.clocks import FakeClock
 from tests.contract.steps import append, everything, keyed, load, records
+from tests.contract.test_failures import works
 from tests.servers.postgres import PostgresServer, postgres_server
 from tests.waiting import PATIENCE_S
 
@@ -34,18 +35,30 @@ async def test_a_durable_server_is_not_warned_about(storage: PostgresStorage) ->
 
 
 async def test_a_process_has_no_more_connections_than_are_documented(url: str) -> None:
-    """All that reads, streams, commits and loads at the same time makes 33; who comes then is told to wait."""
-    async with PostgresStorage(url, clock=FakeClock(), timeout_s=1) as storage, AsyncExitStack() as stack:
-        await storage.ping()
-        await storage.datasets.dataset("d")
-        connections = storage._connections
-        for lane in Lane:
-            for _ in range(lane.size(8)):
-                await stack.enter_async_context(connections.link(lane))
-        own = "application_name = 'aerolite' AND datname = current_database()"
-        assert await run(url, f"SELECT count(*) FROM pg_stat_activity WHERE {own}") == [(33,)]
-        with pytest.raises(Busy):
-            await storage.documents.get("key", "k")
+    """All that reads, streams, commits and loads at the same time makes 33; who comes then waits."""
+    async with PostgresStorage(url, clock=FakeClock(), timeout_s=PATIENCE_S) as storage:
+        async with AsyncExitStack() as stack:
+            await storage.ping()
+            await storage.datasets.dataset("d")
+            connections = storage._connections
+            for lane in Lane:
+                for _ in range(lane.size(8)):
+                    await stack.enter_async_context(connections.link(lane))
+            own = "application_name = 'aerolite' AND datname = current_database()"
+            assert await run(url, f"SELECT count(*) FROM pg_stat_activity WHERE {own}") == [(33,)]
+            waiting = asyncio.create_task(storage.documents.get("key", "k"))
+            await asyncio.wait({waiting}, timeout=0.1)
+            assert not waiting.done()
+        assert await waiting is None
+
+
+async def test_who_waits_too_long_for_a_connection_is_told(storage: PostgresStorage, url: str) -> None:
+    """A call is told to come back where all connections for it stay in use."""
+    async with PostgresStorage(url, clock=FakeClock(), pool_size=1, timeout_s=2.0) as hurried:
+        await works(hurried)
+        async with hurried._connections.link(Lane.READ):
+            with pytest.raises(Busy, match="in use"):
+                await hurried.documents.get("key", "k")
 
 
 async def test_a_server_that_forgets_is_warned_about() -> None:

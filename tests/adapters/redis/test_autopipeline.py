@@ -8,6 +8,7 @@ from datetime import timedelta
 from service.adapters.redis import RedisStorage
 from service.domain.errors import OutcomeUnknown, StoreError, StoreUnavailable
 from tests.clocks import FakeClock
+from tests.contract.test_failures import works
 from tests.servers.redis import RedisCluster, RedisServer
 from tests.waiting import PATIENCE_S
 
@@ -64,6 +65,7 @@ async def test_of_what_is_not_answered_only_writes_are_in_doubt(
     """Where Redis falls silent who reads is told that nothing was written, who writes that it may be."""
     async with RedisStorage(server.url, clock=clock, timeout_s=4) as storage:
         # So there are two connections, and both questions get out.
+        await works(storage)
         await asyncio.gather(storage.documents.get("job", "a"), storage.documents.create("job", "a", {}))
         with server.paused():
             found = await asyncio.gather(

@@ -51,7 +51,9 @@ def hand_over(cluster: RedisCluster, name: str) -> Iterator[str]:
     target.execute("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
     source.execute("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
     keys = source.execute("CLUSTER", "GETKEYSINSLOT", slot, 10_000)
-    source.execute(*("MIGRATE", "127.0.0.1", target.port, "", 0, int(PATIENCE_S * 1000), "AUTH", PASSWORD, "KEYS", *keys))
+    source.execute(
+        *("MIGRATE", "127.0.0.1", target.port, "", 0, int(PATIENCE_S * 1000), "AUTH", PASSWORD, "KEYS", *keys)
+    )
     yield "on its way"
     for node in cluster.nodes:
         node.execute("CLUSTER", "SETSLOT", slot, "NODE", target_id)

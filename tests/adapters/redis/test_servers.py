@@ -10,6 +10,7 @@ from service.adapters.redis import RedisStorage
 from service.domain.errors import OutcomeUnknown, StoreError, StoreUnavailable
 from tests.clocks import FakeClock
 from tests.contract.steps import append, everything, keyed, load, records
+from tests.contract.test_failures import works
 from tests.servers.redis import PASSWORD, RedisServer, redis_server
 from tests.waiting import PATIENCE_S, patience
 
@@ -64,7 +65,8 @@ async def test_a_commit_that_was_sent_and_not_answered_is_unknown(
     storage: RedisStorage, server: RedisServer, clock: FakeClock
 ) -> None:
     """On a connection that stands the write may be heard: its outcome is unknown, not refused."""
-    async with RedisStorage(server.url, clock=clock, timeout_s=2) as hurried:
+    async with RedisStorage(server.url, clock=clock, timeout_s=4) as hurried:
+        await works(hurried)
         await hurried.documents.create("job", "a", {})
         with server.paused(), pytest.raises(OutcomeUnknown, match="whole or not there"):
             await hurried.documents.create("job", "b", {})

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from service.domain.errors import QueryFailed, WriteRefused
+from tests.waiting import patience
 
 from .conftest import Client
 
@@ -149,12 +150,14 @@ async def test_the_services_tables_are_out_of_reach(kept: Client, superuser: asy
 
 async def test_statements_of_others_are_not_seen(client: Client) -> None:
     """A client sees in `pg_stat_activity` that others are at work, and not what they ask."""
-    other = asyncio.create_task(client.read("select 'a secret' from pg_sleep(1)"))
+    other = asyncio.create_task(client.read("select 'a secret' from pg_sleep(1000)"))
     sessions = "select query from pg_stat_activity where application_name = 'aerolite-sql'"
-    while len(seen := await client.read(sessions)) < 2:
-        assert not other.done()
+    async with patience():
+        while len(seen := await client.read(sessions)) < 2:
+            assert not other.done()
     assert {query for (query,) in seen} == {""}
-    await other
+    other.cancel()
+    await asyncio.wait({other})
 
 
 async def test_nothing_of_a_session_is_left(client: Client) -> None:
