@@ -97,13 +97,14 @@ class Database:
         """Do a question's work on a connection of the pool. Raises `Busy`, `OutOfSpace`."""
         if self._waiting >= MAX_WAITING:
             raise Busy(f"{MAX_WAITING} questions are waiting; try again in a moment.")
-        if self._root is None:
-            raise _closed()
         self._waiting += 1
         try:
             await self._slots.acquire()
         finally:
             self._waiting -= 1
+        if self._root is None:  # it may have been closed meanwhile
+            self._slots.release()
+            raise _closed()
         cursor = self._free.pop()
 
         def give_back() -> None:
@@ -160,6 +161,8 @@ class Database:
         give_back: Callable[[], None] | None = None,
     ) -> T:
         """Do work in a thread; when time is over, or nobody waits any more, it is interrupted."""
+        if self._root is None:
+            raise _closed()
         with translated(self.timeout_s):
             return await self._threads.run(cursor, work, timeout_s, give_back)
 
