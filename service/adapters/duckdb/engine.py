@@ -77,8 +77,12 @@ class DuckdbEngine:
 
     async def __aenter__(self) -> Self:
         """Open the engine."""
-        self._directory = (await self._stack.enter_async_context(self._scratch)).path
-        await self._database.open(self._directory)
+        async with AsyncExitStack() as stack:
+            self._directory = (await stack.enter_async_context(self._scratch)).path
+            stack.push_async_callback(self._parses.aclose)
+            stack.push_async_callback(self._database.close)
+            await self._database.open(self._directory)
+            self._stack = stack.pop_all()
         self._open = True
         return self
 
@@ -89,10 +93,8 @@ class DuckdbEngine:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self._database.close()
-        await self._parses.aclose()
-        self._tables = []
         await self._stack.aclose()
+        self._tables = []
 
     @property
     def builds(self) -> int:

@@ -10,9 +10,9 @@ import duckdb
 import pytest
 
 from service.adapters.duckdb import DuckdbEngine
-from service.adapters.duckdb.connections import MAX_STREAMS, MAX_WAITING, Database
+from service.adapters.duckdb.connections import MAX_QUESTIONS, MAX_STREAMS, MAX_WAITING, Database
 from service.domain.columns import ColumnType
-from service.domain.errors import Busy, OutOfSpace
+from service.domain.errors import Busy, OutOfSpace, StoreUnavailable
 from service.ports.engine import Question, Window
 from tests.waiting import patience
 
@@ -93,6 +93,29 @@ async def test_a_caller_that_goes_away_stops_its_question(database: Database) ->
             await task
     assert await database.run(lambda cursor: cursor.execute("SELECT 1").fetchall()) == [(1,)]
     await database.close()
+
+
+async def test_closing_tells_who_waits_for_a_place(database: Database) -> None:
+    """Who runs is interrupted, and who waits for a place is told that the engine is not running."""
+    asked = [
+        asyncio.create_task(database.run(lambda cursor: cursor.execute(_ENDLESS)))
+        for _ in range(MAX_QUESTIONS + 3)
+    ]
+    await asyncio.sleep(0)
+    await database.close()
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    told = [Busy] * MAX_QUESTIONS + [StoreUnavailable] * 3
+    assert [type(outcome) for outcome in outcomes] == told
+
+
+async def test_an_engine_that_cannot_be_opened_leaves_no_directory(
+    make_engine: MakeEngine, tmp_path: Path
+) -> None:
+    """Where DuckDB refuses the limit of memory, the directory that was made before is gone."""
+    with pytest.raises(duckdb.Error):
+        async with make_engine(memory_bytes=1 << 64):
+            pytest.fail("entering should have raised")
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_stream_that_goes_away_is_stopped(database: Database) -> None:
