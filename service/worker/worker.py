@@ -62,14 +62,15 @@ class Worker:
 
     async def __aexit__(self, *exc: object) -> None:
         """Take no more jobs, wait for those that run, put back the rest."""
-        for handle in self._later.values():
-            handle.cancel()
         await _cancelled(self._loops)
         if self._jobs:
             log.info("draining jobs", extra={"fields": {"jobs": len(self._jobs), "seconds": self._drain_s}})
             await asyncio.wait(self._jobs.values(), timeout=self._drain_s)
         put_back = list(self._jobs)
-        await _cancelled([*self._jobs.values(), *self._rings])
+        await _cancelled([*self._jobs.values()])
+        for handle in self._later.values():  # also for jobs that have ended just now
+            handle.cancel()
+        await _cancelled([*self._rings])
         for id_ in put_back:
             await self._ring(id_)
 

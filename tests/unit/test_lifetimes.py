@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import warnings
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import IO, Any, cast
 
 import pytest
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from service.adapters.clock import SystemClock
 from service.adapters.memory import MemoryStorage
@@ -26,9 +28,14 @@ from service.usecases.jobs.blobs import Blobs
 from service.usecases.jobs.desk import Desk
 from service.usecases.jobs.kinds import JobTypes
 from service.usecases.jobs.load import LoadJob, LoadOrders, Verb
+from service.usecases.jobs.running import Runner
 from service.usecases.jobs.store import JobStore
+from service.usecases.jobs.turns import Turns
 from service.usecases.loading import Limits, Loading, LoadOptions, Source
 from service.usecases.views import Views
+from service.worker.metrics import JobMetrics
+from service.worker.reconciler import Reconciler
+from service.worker.worker import Worker
 from tests.waiting import until
 
 
@@ -106,3 +113,36 @@ async def test_an_upload_that_is_given_up_while_it_is_opened_is_closed(tmp_path:
             path.go_on.set()
             await until(lambda: str(path) not in opened())
         assert [str(each.message) for each in warned] == []
+
+
+class Postponing(Runner):
+    """Runs nothing, and wants every job rung for in an hour."""
+
+    def __init__(self, *parts: Any, **options: Any) -> None:
+        super().__init__(*parts, **options)
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def run(self, id: str) -> float | None:
+        """Wait."""
+        self.begun.set()
+        await self.go_on.wait()
+        return 3600.0
+
+
+async def test_a_worker_that_was_left_rings_for_nobody() -> None:
+    """What a job wants that ends while the worker drains is left to others: no timer holds on to it."""
+    clock, queue, metrics = SystemClock(), InProcessQueue(), JobMetrics(CollectorRegistry())
+    async with MemoryStorage(clock=clock) as storage:
+        store = JobStore(storage.documents, clock)
+        runner = Postponing(
+            store, JobTypes([]), Turns(storage.documents), clock, metrics, owner="w", lease_s=60.0
+        )
+        worker = Worker(queue, runner, Reconciler(store, queue, clock), metrics, concurrency=1, lease_s=60.0)
+        held = weakref.ref(worker)
+        await queue.ring("a")
+        async with worker:
+            await runner.begun.wait()
+            asyncio.get_running_loop().call_soon(runner.go_on.set)
+        del worker
+        gc.collect()
+        assert held() is None
