@@ -63,10 +63,10 @@ async def test_more_readers_than_connections_wait_for_their_turn(storage: Storag
 async def test_writers_that_wait_too_long_are_refused(path: Path, storage: Storage) -> None:
     """While another process writes, those that wait are told so, each in its own time; nothing is written."""
     await steps.load(storage, records([1]))
-    async with SqliteStorage(path, clock=FakeClock(), timeout_s=1.0) as hurried:
+    async with SqliteStorage(path, clock=FakeClock(), timeout_s=3.0) as hurried:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            async with asyncio.timeout(15):  # one after the other they would take 20
+            async with asyncio.timeout(45):  # one after the other they would take 60
                 outcomes = await asyncio.gather(
                     *(append(hurried, records([n])) for n in range(20)), return_exceptions=True
                 )

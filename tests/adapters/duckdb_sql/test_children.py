@@ -81,8 +81,9 @@ async def test_a_child_killed_while_idle_is_nobodys_business(shop: Shop) -> None
         await shop.ask(reader, "select 1")
         (child,) = reader.children
         os.kill(child, signal.SIGKILL)
-        await until(lambda: not psutil.pid_exists(child))
-        await asyncio.sleep(0)
+        assert reader._children is not None
+        (idle,) = reader._children._idle
+        await until(lambda: idle.returncode is not None)  # which is told a moment after it has ended
         assert (await shop.ask(reader, "select 1")).rows == [(1,)]
 
 
