@@ -47,13 +47,12 @@ async def port_forward(resources: Resources, pod: Ref, port: int) -> AsyncIterat
                 await _join(socket, reader, writer, tunnel)
         except (ApiProblem, OSError) as problem:
             tunnel.complaints.append(str(problem))
-        finally:
-            writer.close()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(connect(reader, writer))
         connections.add(task)
         task.add_done_callback(connections.discard)
+        task.add_done_callback(lambda _: writer.close())  # also where it has not begun
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     async with server:
