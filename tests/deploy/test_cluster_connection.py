@@ -218,8 +218,10 @@ async def test_an_api_server_that_does_not_answer(tmp_path: Path, api: KubeApi) 
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.set()
-        await reader.read()
-        writer.close()
+        try:
+            await reader.read()
+        finally:  # also where the test ends first
+            writer.close()
 
     async with await asyncio.start_server(listen, "127.0.0.1", 0) as silent:
         path = api.write_kubeconfig(tmp_path / "kubeconfig")

@@ -47,9 +47,11 @@ def tls_front(port: int, greeting: Greeting = at_once) -> Iterator[tuple[int, Pa
         with _Front(context, port, greeting) as front:
             thread = threading.Thread(target=front.serve_forever, args=(0.01,))
             thread.start()
-            yield int(front.server_address[1]), certificate
-            front.shutdown()
-            thread.join()
+            try:
+                yield int(front.server_address[1]), certificate
+            finally:
+                front.shutdown()
+                thread.join()
 
 
 class _Front(socketserver.ThreadingTCPServer):

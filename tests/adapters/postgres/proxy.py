@@ -34,11 +34,14 @@ class Proxy:
         """Connect one client with the server."""
         far_reader, far_writer = await asyncio.open_connection(*self._target)
         back = asyncio.create_task(_pass_on(far_reader, writer))
-        with suppress(ConnectionError):
-            await self._pass_until_cut(reader, far_writer, back)
-        back.cancel()
+        try:
+            with suppress(ConnectionError):
+                await self._pass_until_cut(reader, far_writer, back)
+        finally:  # also where the test ends first
+            back.cancel()
+            for end in (writer, far_writer):
+                end.close()
         for end in (writer, far_writer):
-            end.close()
             with suppress(ConnectionError):
                 await end.wait_closed()
 

@@ -30,24 +30,29 @@ def row(*values: bytes | None) -> bytes:
 @pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
     """Give a function that connects to a server which answers whatever it is asked with these bytes."""
-    servers = []
+    servers, transports = [], []
 
     async def make(answers: bytes, *, at_once: int = 1 << 16) -> Wire:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if await reader.read(1 << 16):
-                for at in range(0, len(answers), at_once):
-                    writer.write(answers[at : at + at_once])
-                    await writer.drain()
-            writer.close()
+            try:
+                if await reader.read(1 << 16):
+                    for at in range(0, len(answers), at_once):
+                        writer.write(answers[at : at + at_once])
+                        await writer.drain()
+            finally:  # also where the test ends first
+                writer.close()
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         servers.append(server)
         transport, _ = await asyncio.get_running_loop().create_connection(
             asyncio.Protocol, *server.sockets[0].getsockname()
         )
+        transports.append(transport)
         return Wire(transport, max_bytes=MAX_BYTES)
 
     yield make
+    for transport in transports:
+        transport.abort()
     for server in servers:
         server.close()
         await server.wait_closed()
