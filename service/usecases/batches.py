@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,10 +31,11 @@ async def threaded(items: Iterable[T]) -> AsyncGenerator[T, None]:
     thread. Raises what the iterable raises.
     """
     iterator = iter(items)
-    pending = asyncio.create_task(asyncio.to_thread(next, iterator, None))
+    following = partial(asyncio.get_running_loop().run_in_executor, None, lambda: next(iterator, None))
+    pending = following()  # no task, which a loop that ends would cancel while the thread goes on
     try:
         while (item := await asyncio.shield(pending)) is not None:
-            pending = asyncio.create_task(asyncio.to_thread(next, iterator, None))
+            pending = following()
             yield item
     finally:
         await asyncio.wait({pending})

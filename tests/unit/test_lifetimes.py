@@ -7,8 +7,8 @@ import gc
 import threading
 import warnings
 import weakref
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -24,6 +24,7 @@ from service.http.lifecycle import Lifecycle
 from service.http.server import Listening, Server
 from service.ports.spool import Spool, Upload
 from service.ports.storage import NO_GUARD
+from service.usecases.batches import threaded
 from service.usecases.jobs.blobs import Blobs
 from service.usecases.jobs.desk import Desk
 from service.usecases.jobs.kinds import JobTypes
@@ -146,3 +147,33 @@ async def test_a_worker_that_was_left_rings_for_nobody() -> None:
         del worker
         gc.collect()
         assert held() is None
+
+
+async def test_batches_are_closed_only_when_their_thread_has_ended() -> None:
+    """Also where all tasks are cancelled at once, as at the end of a loop."""
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            begun.set()
+            go_on.wait()
+            yield 1
+        finally:
+            ended.set()
+
+    async def read() -> None:
+        async with aclosing(threaded(items())) as batches:
+            async for _ in batches:
+                pytest.fail("nobody waits for it any more")
+
+    before = asyncio.all_tasks()
+    reading = asyncio.create_task(read())
+    await until(begun.is_set)
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    for _ in range(10):  # turns of the loop, while the thread is at work
+        await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert ended.is_set()
