@@ -417,7 +417,7 @@ class Container(containers.DeclarativeContainer):
     background = providers.Singleton(Background, storage, lifecycle, clock)
 
     _parts = providers.List(
-        lines, storage, usage, engine, queries, background, seen, queue, children, companion
+        lines, storage, usage, engine, queries, background, seen, queue, children, companion, lifecycle
     )
     application = providers.Factory(build_app, shared, resources, probes, parts=_parts)
     heartbeat = providers.Singleton(

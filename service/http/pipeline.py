@@ -91,6 +91,8 @@ class Endpoint:
         started = perf_counter()
         request_id = shared.request_ids.of(request)
         visit = Visit(request, request_id)
+        under_way = shared.lifecycle.requests
+        under_way.add(request.task)
         try:
             response = await self._answer(visit)
         except AeroliteError as error:
@@ -100,6 +102,8 @@ class Endpoint:
         except Exception:
             log.exception("unexpected", extra={"request": {"id": request_id}})
             response = self._problem(visit, problems.unexpected(request_id))
+        finally:
+            under_way.discard(request.task)
         contract = UNRESOLVED
         if visit.resolved is not None:
             contract = visit.resolved.contract.date.isoformat()
