@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import Process
+from pathlib import Path
 
 import psutil
 import pytest
@@ -67,9 +68,9 @@ async def test_a_child_that_died_is_not_lent() -> None:
             assert await _echoed(other, b"b\n") == b"b\n"
 
 
-async def test_what_cannot_start_is_told_and_takes_no_place() -> None:
+async def test_what_cannot_start_is_told_and_takes_no_place(tmp_path: Path) -> None:
     """A command that is not there fails everybody who asks, and does not block."""
-    async with Children(("/nonexistent",), 1, ahead=True) as children:
+    async with Children((str(tmp_path / "absent"),), 1, ahead=True) as children:
         for _ in range(3):
             with pytest.raises(FileNotFoundError):
                 async with children.borrowed():
