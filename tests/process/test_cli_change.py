@@ -13,10 +13,11 @@ from service.cli.change import read_document
 from .calling import aerolite
 from .serving import serving
 
-TOMORROW = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+SOON = (datetime.now(UTC) + timedelta(days=7)).date().isoformat()
+"""A future day, and one still where midnight comes during the tests."""
 
 CHANGE = f"""\
-date: {TOMORROW}
+date: {SOON}
 description: Clearer names.
 operations:
   - {{op: rename, from: a, to: mass}}
@@ -41,9 +42,9 @@ async def test_a_change_is_rehearsed_and_declared_from_the_command_line(
             ["│", "a:", "5", "│", "mass:", "5", "│"]
         ]
         code, output, _ = await aerolite("change", "weights", str(file), *place)
-        assert (code, output) == (0, f"weights: changes on {TOMORROW}, revision 2\n")
+        assert (code, output) == (0, f"weights: changes on {SOON}, revision 2\n")
         async with session.get("/datasets/weights/changes") as answer:
-            assert (await answer.json())["changes"][0]["date"] == TOMORROW
+            assert (await answer.json())["changes"][0]["date"] == SOON
         code, _, error = await aerolite("change", "weights", str(file), *place)
         assert code == 1
         assert error.startswith(f'aerolite: {file}: /operations/0/from: There is no column "a" at that point')

@@ -37,12 +37,13 @@ async def hurried(url: str, storage: PostgresStorage) -> AsyncIterator[PostgresS
 
 
 async def terminate_all(url: str) -> None:
-    """End every other session on the database, as a restart behind a proxy does."""
+    """End every other session on the database, as a restart behind a proxy does; return when they are gone."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     connection = await asyncpg.connect(url)
-    await connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    await connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+    async with patience():
+        while await connection.fetch(f"SELECT {others}"):
+            await asyncio.sleep(0.01)
     await connection.close()
 
 
