@@ -8,7 +8,6 @@ aiohttp runs no middleware here: a request that is answered from the cache takes
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Hashable
 from contextlib import AsyncExitStack
@@ -28,6 +27,7 @@ from service.http.answers import DATASET_VERSION, Answer, Ask, Handler
 from service.http.cache import Entry, ResponseCache
 from service.http.conditions import entity_tag, is_known
 from service.http.cors import Cors
+from service.http.leaving import CLIENT_LEFT, ClientLeft
 from service.http.lifecycle import Lifecycle
 from service.http.negotiation import takes_gzip
 from service.http.observe import RequestIds
@@ -97,8 +97,8 @@ class Endpoint:
             response = await self._answer(visit)
         except AeroliteError as error:
             response = self._problem(visit, error)
-        except (ConnectionError, asyncio.CancelledError):
-            raise
+        except ClientLeft:
+            response = web.Response(status=CLIENT_LEFT)  # for the log: nobody is there to read it
         except Exception:
             log.exception("unexpected", extra={"request": {"id": request_id}})
             response = self._problem(visit, problems.unexpected(request_id))
@@ -262,7 +262,6 @@ class Endpoint:
         self._finish(visit, response)
         assert rendered.chunks is not None  # noqa: S101 - a rendering has a body or chunks
         if request.method == "HEAD":
-            await response.prepare(request)
             return response
         chunks = gzipped_chunks(rendered.chunks) if gzip else rendered.chunks
         async with closing(chunks):

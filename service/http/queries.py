@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
-
-from aiohttp import web
+from typing import Any
 
 from service.contracts.messages import Document, Records, Reply, Text
 from service.contracts.schemas import PARQUET
@@ -16,14 +13,13 @@ from service.domain.errors import InvalidContent, InvalidParameter, UnsupportedM
 from service.formats.rows import records_of
 from service.http.answers import Answer, Ask
 from service.http.jobs import json_object
+from service.http.leaving import unless_left
 from service.http.negotiation import FORMATS, media_type
 from service.http.pages import file_headers
 from service.http.uploads import Uploads
 from service.ports.database import Parameters, Rows
 from service.usecases.queries import READER, Order, Queries
 from service.usecases.reading import Page
-
-T = TypeVar("T")
 
 MAX_BODY_BYTES = 1 << 20
 SQL = "application/sql"
@@ -32,7 +28,6 @@ TRUNCATED = "Truncated"
 _MEMBERS = ("query", "params", "database")
 # What says nothing of the content (the last is what curl sends by itself): the first character tells.
 _UNSAID = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
-_LOOK_S = 0.1
 
 
 class QueriesResource:
@@ -133,21 +128,3 @@ async def _answered(found: Rows, wanted: str) -> Answer:
         columns=tuple(map(Column, found.columns)),
         media_type=wanted,
     )
-
-
-async def unless_left(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` returns; it is cancelled when the client leaves, which aiohttp does not tell.
-
-    Raises `ConnectionResetError` then.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=_LOOK_S)
-            if not task.done() and (request.transport is None or request.transport.is_closing()):
-                raise ConnectionResetError("The client has left.")
-        return task.result()
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})

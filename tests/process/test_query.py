@@ -10,12 +10,15 @@ from typing import Any
 import aiohttp
 import pytest
 
+from service.http.leaving import CLIENT_LEFT
 from tests.contract.backends.postgres import run_server
 from tests.servers import Servers
+from tests.waiting import patience
 
 from .serving import Serving, serving
 
 CREATE = "create table account (id_user serial PRIMARY KEY, username VARCHAR(50) NOT NULL)"
+ENDLESS = "with recursive t(a) as (select 1 union all select a + 1 from t) select count(*) from t"
 LANDINGS = b"name,id,mass (g)\nAachen,1,21\nAarhus,2,720.5\n"
 
 
@@ -81,3 +84,21 @@ async def test_datasets_are_asked_beside_it(tmp_path: Path, settings: dict[str, 
         assert await query(server, sql, database="datasets") == {"result": [{"name": "Aarhus"}]}
         if "DATABASE_URL" not in settings:
             assert await query(server, sql) == {"result": [{"name": "Aarhus"}]}
+
+
+async def test_a_client_that_leaves_is_no_error_of_the_service(tmp_path: Path) -> None:
+    """The log says that it left, long before its statement's time is over, and tells of no failure."""
+    async with serving(tmp_path, SQL_TIMEOUT_SECONDS="3600") as server:
+
+        async def left() -> bool:
+            """Leave; a busy machine may not have seen the request by then."""
+            leaving = asyncio.create_task(query(server, ENDLESS))
+            await asyncio.wait({leaving}, timeout=0.5)
+            leaving.cancel()
+            await asyncio.wait({leaving})
+            return any(line.get("status") == CLIENT_LEFT for line in server.lines)
+
+        async with patience():
+            while not await left():
+                pass
+    assert [line for line in server.lines if line.get("level") == "error"] == []
