@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from service.http.leaving import CLIENT_LEFT
 from tests.contract.backends.postgres import run_server
 from tests.servers import Servers
-from tests.waiting import patience
+from tests.waiting import patience, until
 
 from .serving import Serving, serving
 
@@ -102,3 +104,31 @@ async def test_a_client_that_leaves_is_no_error_of_the_service(tmp_path: Path) -
             while not await left():
                 pass
     assert [line for line in server.lines if line.get("level") == "error"] == []
+
+
+async def test_a_statement_ends_with_a_service_that_is_killed(tmp_path: Path) -> None:
+    """No process is left that computes for nobody."""
+    async with serving(tmp_path, SQL_TIMEOUT_SECONDS="3600") as server:
+        asked = asyncio.create_task(query(server, ENDLESS))
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        await until(lambda: any(computing(pid) for pid in children.read_text().split()))
+        child = next(pid for pid in children.read_text().split() if computing(pid))
+        server.kill()
+        await until(lambda: state_of(child) in {"", "Z"})
+        with pytest.raises(aiohttp.ClientError):
+            await asked
+
+
+def state_of(pid: str) -> str:
+    """Return the letter for what a process does, `Z` where it has ended and nobody has asked how."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""
+
+
+def computing(pid: str) -> bool:
+    """Return whether a process has computed for longer than any that only starts."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
+        return ticks > 2 * os.sysconf("SC_CLK_TCK")
+    return False
