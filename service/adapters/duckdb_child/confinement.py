@@ -9,15 +9,16 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+from service.adapters.child_process import serve_parent
+
 _OPEN_FILES = 128
 
 # Linux, prctl in section 2 of its manual: what to set.
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 
 # Linux, landlock in section 7: system calls, and what a rule set handles (13 rights to files, later more).
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -41,17 +42,14 @@ class _Beneath(ctypes.Structure):
 
 def confine(directory: Path, address_bytes: int) -> None:
     """Give up all that reading the files in a directory does not need; there is no way back."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends its children
+    serve_parent()
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     _limit(resource.RLIMIT_NPROC, 0)  # neither processes nor threads; root is exempt
     _limit(resource.RLIMIT_AS, address_bytes)
     if sys.platform == "linux":
-        with suppress(OSError):  # not everybody may; then the system chooses by size
-            Path("/proc/self/oom_score_adj").write_text("1000")
         libc = ctypes.CDLL(None, use_errno=True)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         _landlock(libc, directory)

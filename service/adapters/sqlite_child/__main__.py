@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sqlite3
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from service.adapters.child_process import serve_parent
 from service.adapters.sqlite_child.failures import failure_of
 from service.adapters.sqlite_child.messages import (
     Channel,
@@ -34,13 +34,11 @@ SPARE_BYTES = 256 << 20
 GRACE_S = 0.5
 """After so much more than its time, a statement that cannot be interrupted ends with the process."""
 
-_PR_SET_PDEATHSIG = 1  # Linux, prctl in section 2 of its manual
-
 
 def main() -> None:
     """Answer what comes on standard input."""
     setup = msgspec.json.decode(sys.argv[1], type=Setup)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service ends its children itself
+    serve_parent()
     confine_process(setup.limits)
     serve(setup, Channel(sys.stdin.fileno(), sys.stdout.fileno()))
 
@@ -53,11 +51,6 @@ def confine_process(limits: Limits) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limits.heap_bytes + SPARE_BYTES,) * 2)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2 * limits.file_bytes,) * 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        with suppress(OSError):  # if memory runs out all the same, this process goes first
-            Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
-        # Where the service is killed, its statements would go on until their time is over.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def serve(setup: Setup, channel: Channel) -> None:
