@@ -89,7 +89,7 @@ class RedisDatasets:
     async def append(self, name: str, on_conflict: OnConflict = OnConflict.FAIL) -> AsyncIterator[Append]:
         """Stage records to stand behind those there are."""
         commits.present((await self._heads.fresh(name)).head)
-        with Spool() as spool:
+        async with Spool() as spool:
             yield Append(self._committer, name, on_conflict, spool)
 
     async def put_record(

@@ -36,12 +36,15 @@ class Spool:
         self._lock = threading.Lock()
         self._left = False
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         """Open nothing yet."""
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         """Remove the file."""
+        await asyncio.to_thread(self._leave)
+
+    def _leave(self) -> None:
         with self._lock:
             self._left = True
             if self._file is not None:

@@ -161,7 +161,7 @@ async def test_an_append_that_is_given_up_while_its_file_is_made_closes_it(tmp_p
         made.append((tmp_path / "file").open("xb+"))
         return made[-1]
 
-    with Spool(slowly) as spool:
+    async with Spool(slowly) as spool:
         adding = asyncio.create_task(spool.add(fill(0, 3000)))
         await asyncio.to_thread(begun.wait)
         adding.cancel()
@@ -177,8 +177,10 @@ async def test_an_append_that_is_given_up_while_its_file_is_made_closes_it(tmp_p
 async def test_a_full_disk_for_uploads_is_told() -> None:
     """What a large append keeps in a file of this process may find no room, too."""
     full = Spool(lambda: io.FileIO("/dev/full", "r+"))
-    with full, pytest.raises(OutOfSpace, match="temporary file"):
-        await full.add(fill(0, 3000))
+    async with full:
+        with pytest.raises(OutOfSpace, match="temporary file"):
+            await full.add(fill(0, 3000))
     refusing = Spool(lambda: io.FileIO("/dev/null"))
-    with refusing, pytest.raises(OSError, match="not open for writing"):
-        await refusing.add(fill(0, 3000))
+    async with refusing:
+        with pytest.raises(OSError, match="not open for writing"):
+            await refusing.add(fill(0, 3000))
