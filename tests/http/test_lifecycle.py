@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Never
 
 from aiohttp import web
 from dependency_injector import providers
 
 from containers import Container
 from service.adapters.clock import SystemClock
-from service.adapters.memory import MemoryStorage
+from service.adapters.memory import MemoryState, MemoryStorage
+from service.adapters.memory.datasets import MemoryDatasets
 
 
-class Hanging:
-    """Datasets whose list never comes; all else is as in a store."""
+class Hanging(MemoryDatasets):
+    """Datasets whose list never comes; all else is as in memory."""
 
-    def __init__(self, store: Any, told: list[str]) -> None:
-        self._store = store
+    def __init__(self, told: list[str]) -> None:
+        super().__init__(MemoryState(), SystemClock())
         self._told = told
         self.asked = asyncio.Event()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def datasets(self) -> None:
+    async def datasets(self) -> Never:
         """Wait until it is cancelled, and then a little, as for a thread."""
         self.asked.set()
         try:
             await asyncio.Event().wait()
+            raise AssertionError("nobody sets it")
         finally:
             for _ in range(5000):
                 await asyncio.sleep(0)
@@ -42,8 +41,7 @@ class Noting(MemoryStorage):
     def __init__(self) -> None:
         super().__init__(clock=SystemClock())
         self.told: list[str] = []
-        self.hanging = Hanging(self.datasets, self.told)
-        self.datasets = self.hanging  # type: ignore[assignment]  # it is one, by its `__getattr__`
+        self.datasets = self.hanging = Hanging(self.told)
 
     async def __aexit__(self, *exc: object) -> None:
         """Tell."""

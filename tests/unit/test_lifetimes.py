@@ -9,7 +9,7 @@ import warnings
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import IO, Any, cast
 
 import pytest
@@ -37,12 +37,8 @@ from service.usecases.views import Views
 from service.worker.metrics import JobMetrics
 from service.worker.reconciler import Reconciler
 from service.worker.worker import Worker
+from tests.descriptors import opened
 from tests.waiting import until
-
-
-def opened() -> set[str]:
-    """Return the files and sockets that this process has open."""
-    return {str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
 
 
 async def test_a_server_without_an_application_leaves_its_port() -> None:
@@ -59,7 +55,7 @@ async def test_a_server_without_an_application_leaves_its_port() -> None:
     assert opened() <= before, raised
 
 
-class SlowPath(type(Path())):  # type: ignore[misc]  # what a path is depends on the system
+class SlowPath(PosixPath):
     """A file that takes its time to be opened."""
 
     begun, go_on = threading.Event(), threading.Event()

@@ -24,6 +24,7 @@ from service.domain.errors import InvalidContent
 from service.domain.records import Batch
 from service.ports.engine import Filter, Operator, Order, Question, Window
 from service.ports.storage import Commit
+from tests.descriptors import opened
 from tests.waiting import until
 
 from .conftest import MakeEngine, Shelf
@@ -96,8 +97,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lines]:
 
 def opened_under(directory: Path) -> list[str]:
     """Return the parses that this process has open."""
-    paths = [str(link.resolve()) for link in Path("/proc/self/fd").iterdir()]
-    return [path for path in paths if path.startswith(f"{directory}/") and "/parse" in path]
+    return [path for path in opened() if path.startswith(f"{directory}/") and "/parse" in path]
 
 
 def numbered(number: int) -> list[bytes]:
