@@ -11,7 +11,7 @@ from aiohttp import web
 T = TypeVar("T")
 
 CLIENT_LEFT = 499
-"""The status that nginx logs for them (https://nginx.org/en/docs/dev/development_guide.html#http_requests)."""
+"""The status that nginx logs for them (`NGX_HTTP_CLIENT_CLOSED_REQUEST` in its ngx_http_request.h)."""
 
 _LOOK_S = 0.1
 

@@ -71,6 +71,15 @@ async def test_a_terminated_server_loses_no_request(tmp_path: Path) -> None:
     assert load.lost == []
 
 
+async def test_a_drain_ends_by_its_own_time(tmp_path: Path) -> None:
+    """A terminated server waits for the drain time, and then ends without another word."""
+    async with serving(tmp_path, DRAIN_SECONDS="1") as server:
+        server.terminate()
+        async with patience():
+            assert await server.wait() == 0
+    assert {"draining", "stopped"} <= {line["message"] for line in server.lines}
+
+
 async def test_an_interrupt_does_not_wait(tmp_path: Path) -> None:
     """Control-C ends the server at once, whatever the drain time."""
     async with serving(tmp_path, DRAIN_SECONDS="3600") as server:
